@@ -16,15 +16,14 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// An inbox is a webhook's receiver, which checks signatures as docs/operate.md says.
+// An inbox receives a webhook's posts. It checks signatures as docs/operate.md describes.
 type inbox struct {
 	secret string
 
-	mu    sync.Mutex
-	taken []string
+	mu       sync.Mutex
+	received []string
 }
 
 func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -38,12 +37,12 @@ func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.taken = append(i.taken, string(body))
+	i.received = append(i.received, string(body))
 }
 
-// TestAThresholdIsToldToLogTelemetryAndWebhook runs the gateway as main does, uses half of a
-// quota in calls, and ends the gateway: all three must hear of it, once.
-func TestAThresholdIsToldToLogTelemetryAndWebhook(t *testing.T) {
+// TestAThresholdIsReportedOnceToLogTelemetryAndWebhook runs the gateway as main does, uses
+// more than half of a quota of calls, and ends the gateway.
+func TestAThresholdIsReportedOnceToLogTelemetryAndWebhook(t *testing.T) {
 	var service insights.Collector
 	ingestion := httptest.NewServer(&service)
 	defer ingestion.Close()
@@ -53,28 +52,16 @@ func TestAThresholdIsToldToLogTelemetryAndWebhook(t *testing.T) {
 	receiver := httptest.NewServer(hook)
 	defer receiver.Close()
 	key := subscription.NewKey()
-	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
-		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[{"id":"demo","limits":[{"name":"calls","unit":"calls","quota":6,"period":"Yearly","alertAt":[50,100]}]}],
-			"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, key),
-		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
-		"ALERT_WEBHOOK_URL":                     receiver.URL + "/hook?sig=canary", "ALERT_WEBHOOK_SECRET": hook.secret})
+	g := run(t, "PORT", memorySettings(model.URL, `{"id":"demo","limits":[{"name":"calls","unit":"calls","quota":6,"period":"Yearly","alertAt":[50,100]}]}`, key,
+		"APPLICATIONINSIGHTS_CONNECTION_STRING", insights.ConnectionString(ingestion.Listener.Addr().String()),
+		"ALERT_WEBHOOK_URL", receiver.URL+"/hook?sig=canary", "ALERT_WEBHOOK_SECRET", hook.secret))
 	for range 4 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/models/chat/completions", strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"a canary of a prompt"}]}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Api-Key", key)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		response.Body.Close()
+		g.chat(t, http.StatusOK, key, "a canary of a prompt")
 	}
 	g.stop()
 	hook.mu.Lock()
 	defer hook.mu.Unlock()
-	var told struct {
+	var alert struct {
 		ID            string
 		Percent       int
 		Limit, Unit   string
@@ -85,12 +72,12 @@ func TestAThresholdIsToldToLogTelemetryAndWebhook(t *testing.T) {
 		At, ResetAt   string
 		Prompt, Model *string
 	}
-	if len(hook.taken) != 1 {
-		t.Fatalf("got %d posts, want 1: %q", len(hook.taken), hook.taken)
+	if len(hook.received) != 1 {
+		t.Fatalf("got %d posts to the webhook, want 1: %q", len(hook.received), hook.received)
 	}
-	if err := json.Unmarshal([]byte(hook.taken[0]), &told); err != nil || told.Percent != 50 || told.Limit != "calls" || told.Counter != "team-a/calls" ||
-		told.Owner.Subscription != "team-a" || told.Used < 3 || told.Used > 4 || told.Quota != 6 || told.Period != "Yearly" {
-		t.Errorf("got the post %s and error %v, want 50%% of team-a's 6 calls a year, 3 or 4 used", hook.taken[0], err)
+	if err := json.Unmarshal([]byte(hook.received[0]), &alert); err != nil || alert.Percent != 50 || alert.Limit != "calls" || alert.Counter != "team-a/calls" ||
+		alert.Owner.Subscription != "team-a" || alert.Used < 3 || alert.Used > 4 || alert.Quota != 6 || alert.Period != "Yearly" {
+		t.Errorf("got the post %s and error %v, want 50%% of team-a's 6 calls a year, 3 or 4 used", hook.received[0], err)
 	}
 	var events []insights.Item
 	for _, item := range service.Items() {
@@ -98,16 +85,16 @@ func TestAThresholdIsToldToLogTelemetryAndWebhook(t *testing.T) {
 			events = append(events, item)
 		}
 	}
-	if len(events) != 1 || events[0].Event.Name != "Limit Threshold" || events[0].Properties["Alert ID"] != told.ID || events[0].Event.Measurements["Percent"] != 50 {
-		t.Errorf("got events %v, want one Limit Threshold at 50%% with the id %s", events, told.ID)
+	if len(events) != 1 || events[0].Event.Name != "Limit Threshold" || events[0].Properties["Alert ID"] != alert.ID || events[0].Event.Measurements["Percent"] != 50 {
+		t.Errorf("got events %v, want one Limit Threshold at 50%% with the id %s", events, alert.ID)
 	}
 	if faults := service.Faults(); faults != nil {
 		t.Errorf("got schema faults %v, want none", faults)
 	}
-	if lines := strings.Count(g.out.String(), `"msg":"limit threshold"`); lines != 1 || !strings.Contains(g.out.String(), told.ID) {
-		t.Errorf("got %d lines of thresholds, want 1 with the id %s:\n%s", lines, told.ID, g.out.String())
+	if lines := strings.Count(g.out.String(), `"msg":"limit threshold"`); lines != 1 || !strings.Contains(g.out.String(), alert.ID) {
+		t.Errorf("got %d lines of thresholds, want 1 with the id %s:\n%s", lines, alert.ID, g.out.String())
 	}
-	if all := g.out.String() + g.errs.String() + hook.taken[0] + fmt.Sprint(events); strings.Contains(all, "canary") || strings.Contains(all, key) {
+	if all := g.out.String() + g.errs.String() + hook.received[0] + fmt.Sprint(events); strings.Contains(all, "canary") || strings.Contains(all, key) {
 		t.Errorf("got a secret or a prompt in %s, want none", all)
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// TestQueuedCallsAreAnsweredOnSIGTERM sends SIGTERM to the real process while calls wait
-// for the next minute and the model is still answering one.
+// TestQueuedCallsAreAnsweredOnSIGTERM sends SIGTERM to the program while calls queue for
+// the next minute and the model is still answering one.
 func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")
@@ -36,7 +36,7 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 		fmt.Fprint(w, `{"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"x"}}],"usage":{"prompt_tokens":10,"completion_tokens":80}}`)
 	}))
 	t.Cleanup(model.Close)
-	binary := built(t)
+	binary := buildGateway(t)
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -89,9 +89,9 @@ func TestQueuedCallsAreAnsweredOnSIGTERM(t *testing.T) {
 	}
 }
 
-// expectingContinue returns a function that makes a call. The call expects 100 Continue,
-// which the gateway sends when it reads the body; begun is called then. It returns the
-// status, Retry-After and the body.
+// expectingContinue returns a function that makes a call and returns the answer's status,
+// Retry-After and body. The call expects 100 Continue, which the gateway sends when it
+// begins to read the body; the function calls begun then.
 func expectingContinue(t *testing.T, url, key string) func(begun func()) (int, string, string) {
 	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 	return func(begun func()) (int, string, string) {

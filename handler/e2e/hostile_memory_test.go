@@ -20,11 +20,12 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// maxResident bounds the process's memory under any bodies and answers, in bytes.
+// maxResident is the most memory that the process may take, in bytes, whatever the bodies
+// and answers.
 const maxResident = 512 << 20
 
-// A besieged is a gateway's process whose callers try to exhaust its memory.
-type besieged struct {
+// An attackedGateway is a gateway's process whose callers try to exhaust its memory.
+type attackedGateway struct {
 	url    string
 	pid    int
 	victim string // the key of a caller that only reads its stream
@@ -35,16 +36,16 @@ type besieged struct {
 // another caller's stream must go on.
 func TestCallersCannotExhaustMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it moves gigabytes")
+		t.Skip("skipped by -short: it moves gigabytes")
 	}
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("a process's memory is read from /proc")
 	}
-	asks := make(chan struct{}) // the model answers a late user once it is closed
-	model := httptest.NewServer(hungry(asks))
+	answerLate := make(chan struct{}) // when it is closed, the model answers the user "late"
+	model := httptest.NewServer(modelOfAttack(answerLate))
 	t.Cleanup(model.Close)
-	b := besiege(t, model.URL)
-	stream := b.follow(t)
+	b := startAttacked(t, model.URL)
+	stream := b.followVictim(t)
 	large := `{"model":"DeepSeek-R1","user":"late","messages":[{"role":"user","content":"` + strings.Repeat("What is a token bucket? ", 170_000) + `"}]}`
 	for _, step := range []struct {
 		name string
@@ -60,10 +61,10 @@ func TestCallersCannotExhaustMemory(t *testing.T) {
 			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"`+strings.Repeat("a", 4_100_000)+`"}]}`, 0)
 		}},
 		{"200 calls of 4 MB", func() {
-			time.AfterFunc(3*time.Second, func() { close(asks) })
+			time.AfterFunc(3*time.Second, func() { close(answerLate) })
 			b.flood(t, 200, large, 0)
 		}},
-		{"answers that nobody reads", func() { b.ignore(t, 60) }},
+		{"answers that nobody reads", func() { b.ignoreAnswers(t, 60) }},
 	} {
 		step.run()
 		peak, now := b.resident(t)
@@ -71,13 +72,13 @@ func TestCallersCannotExhaustMemory(t *testing.T) {
 		if peak > maxResident {
 			t.Errorf("%s: got a peak of %d MB, want at most %d MB", step.name, peak>>20, maxResident>>20)
 		}
-		stream.goesOn(t)
+		stream.waitForEvents(t)
 	}
 }
 
-// hungry returns a model that streams forever, answers a "late" user once asks is closed, and
-// answers calls with logprobs with 15 MB.
-func hungry(asks chan struct{}) http.HandlerFunc {
+// modelOfAttack returns a model whose streams never end, which answers the user "late" once
+// answerLate is closed, and whose answers with logprobs have 15 MB.
+func modelOfAttack(answerLate chan struct{}) http.HandlerFunc {
 	padding := strings.Repeat("x", 15<<20)
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<10))
@@ -96,7 +97,7 @@ func hungry(asks chan struct{}) http.HandlerFunc {
 			}
 		case strings.Contains(string(body), `"user":"late"`):
 			select {
-			case <-asks:
+			case <-answerLate:
 			case <-r.Context().Done():
 				return
 			}
@@ -110,15 +111,15 @@ func hungry(asks chan struct{}) http.HandlerFunc {
 	}
 }
 
-// besiege starts the gateway with the keys of two callers and the victim.
-func besiege(t *testing.T, model string) *besieged {
+// startAttacked starts the gateway with the keys of two attackers and the victim.
+func startAttacked(t *testing.T, model string) *attackedGateway {
 	t.Helper()
-	binary := built(t)
+	binary := buildGateway(t)
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &besieged{url: "http://127.0.0.1:" + port, victim: subscription.NewKey(), keys: []string{subscription.NewKey(), subscription.NewKey()}}
+	b := &attackedGateway{url: "http://127.0.0.1:" + port, victim: subscription.NewKey(), keys: []string{subscription.NewKey(), subscription.NewKey()}}
 	directory := fmt.Sprintf(`{"tiers":[{"id":"t","tokensPerMinute":1000000000,"reserve":"none"}],
 		"subscriptions":[{"id":"v","tier":"t"},{"id":"a","tier":"t"},{"id":"b","tier":"t"}],
 		"keys":[{"subscription":"v","key":%q},{"subscription":"a","key":%q},{"subscription":"b","key":%q}]}`, b.victim, b.keys[0], b.keys[1])
@@ -138,7 +139,7 @@ func besiege(t *testing.T, model string) *besieged {
 	return b
 }
 
-func (b *besieged) request(t *testing.T, key, body string) *http.Request {
+func (b *attackedGateway) request(t *testing.T, key, body string) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
@@ -148,9 +149,9 @@ func (b *besieged) request(t *testing.T, key, body string) *http.Request {
 	return request
 }
 
-// flood makes calls concurrently and requires a status of each; 0: success, or a refusal with
-// a time to retry.
-func (b *besieged) flood(t *testing.T, calls int, body string, want int) {
+// flood makes calls concurrently, each of which must be answered with the status want or
+// 503. If want is 0, each must succeed or be refused with Retry-After.
+func (b *attackedGateway) flood(t *testing.T, calls int, body string, want int) {
 	t.Helper()
 	var group sync.WaitGroup
 	for i := range calls {
@@ -165,16 +166,16 @@ func (b *besieged) flood(t *testing.T, calls int, body string, want int) {
 			_, _ = io.Copy(io.Discard, response.Body)
 			switch ok := response.StatusCode == http.StatusOK || response.Header.Get("Retry-After") != ""; {
 			case want != 0 && response.StatusCode != want && response.StatusCode != http.StatusServiceUnavailable, want == 0 && !ok:
-				t.Errorf("got %d %v, want %d", response.StatusCode, response.Header, want)
+				t.Errorf("got %d %v, want %d (0: success, or a refusal with Retry-After)", response.StatusCode, response.Header, want)
 			}
 		})
 	}
 	group.Wait()
 }
 
-// ignore requests answers of 15 MB and reads none of them. It waits until the gateway makes
-// no more calls to the model.
-func (b *besieged) ignore(t *testing.T, calls int) {
+// ignoreAnswers requests answers of 15 MB and reads none of them. It returns when the
+// gateway's memory has stopped growing.
+func (b *attackedGateway) ignoreAnswers(t *testing.T, calls int) {
 	t.Helper()
 	const body = `{"model":"DeepSeek-R1","logprobs":true,"top_logprobs":20,"messages":[{"role":"user","content":"hi"}]}`
 	for i := range calls {
@@ -195,7 +196,7 @@ func (b *besieged) ignore(t *testing.T, calls int) {
 }
 
 // resident returns the process's memory in bytes: its peak and the current value.
-func (b *besieged) resident(t *testing.T) (peak, now int64) {
+func (b *attackedGateway) resident(t *testing.T) (peak, now int64) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.pid))
 	if err != nil {
@@ -217,17 +218,17 @@ func (b *besieged) resident(t *testing.T) (peak, now int64) {
 	return peak, now
 }
 
-// A followed is the victim's stream.
-type followed struct{ events chan string }
+// A victimStream is the stream of the caller that must not suffer.
+type victimStream struct{ events chan string }
 
-func (b *besieged) follow(t *testing.T) *followed {
+func (b *attackedGateway) followVictim(t *testing.T) *victimStream {
 	t.Helper()
 	response, err := http.DefaultClient.Do(b.request(t, b.victim, `{"model":"DeepSeek-R1","stream":true,"messages":[{"role":"user","content":"hi"}]}`))
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("the victim's stream: got %v and error %v, want 200", response, err)
 	}
 	t.Cleanup(func() { response.Body.Close() })
-	f := &followed{events: make(chan string, 1)}
+	f := &victimStream{events: make(chan string, 1)}
 	go func() {
 		defer close(f.events)
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
@@ -240,17 +241,17 @@ func (b *besieged) follow(t *testing.T) *followed {
 	return f
 }
 
-// goesOn waits for new events.
-func (f *followed) goesOn(t *testing.T) {
+// waitForEvents waits for new events, and fails the test if none come.
+func (f *victimStream) waitForEvents(t *testing.T) {
 	t.Helper()
 	for range 5 {
 		select {
 		case _, open := <-f.events:
 			if !open {
-				t.Fatal("the victim's stream was cut, want it to go on")
+				t.Fatal("got the victim's stream cut, want it to go on")
 			}
 		case <-time.After(10 * time.Second):
-			t.Fatal("the victim's stream has no new events, want it to go on")
+			t.Fatal("got no event of the victim's stream in 10s, want it to go on")
 		}
 	}
 }

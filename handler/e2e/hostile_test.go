@@ -22,14 +22,14 @@ import (
 
 // A golden is one request of the corpus with the expected result.
 type golden struct {
-	where string
-	want  string // a status, or "closed" for no answer; alternatives are separated by slashes
-	part  string // of the answer
+	where string // file and line
+	want  string // the status, or "closed" for no answer; alternatives are separated by slashes
+	part  string // must be in the answer
 	raw   string // the request
 }
 
-// The macros of the corpus: MSG is a valid messages field, KEY the caller's key, HEX(..)
-// bytes, and REP(n,text) a text repeated n times.
+// macro matches the macros of the corpus: MSG is a valid messages field, KEY the caller's
+// key, CANARY a secret in a prompt, HEX(..) bytes, and REP(n,text) a text repeated n times.
 var macro = regexp.MustCompile(`MSG|KEY|CANARY|HEX\(([0-9a-f]+)\)|REP\((\d+),([^)]*)\)`)
 
 func (h *hostile) expand(text string) string {
@@ -78,14 +78,15 @@ func (h *hostile) corpus(t *testing.T, file string, build func(text string) stri
 
 const standardHeaders = "Host: gateway\r\nContent-Type: application/json\r\n"
 
-// post returns a request for a completion with more headers and a body.
+// post returns a POST request with more headers, each ended by CRLF, and a body.
 func (h *hostile) post(target, headers, body string) string {
 	return "POST " + target + " HTTP/1.1\r\n" + standardHeaders + headers + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
 }
 
 const soundBody = `{"messages":[{"role":"user","content":"` + canaryPrompt + `"}],"model":"DeepSeek-R1"}`
 
-// builders make requests of the corpus's files.
+// builders returns, for each file of the corpus, the function that makes a raw request of
+// a line.
 func (h *hostile) builders() map[string]func(string) string {
 	own := "Api-Key: " + h.key + "\r\n"
 	headers := func(text string) string {
@@ -148,7 +149,7 @@ func (h *hostile) used(t *testing.T) int64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return limitsOfHostile.TokenQuota - n
+		return hostileLimits.TokenQuota - n
 	}
 	_, body := ask("/usage") // before the first reservation there is no header
 	var usage struct{ Quota struct{ Used int64 } }
@@ -158,8 +159,8 @@ func (h *hostile) used(t *testing.T) int64 {
 	return usage.Quota.Used
 }
 
-// charged returns the tokens used since the previous call, once they are as expected or
-// some time has passed: while the counter is being written, a settled call shows later.
+// charged returns the tokens used since it was last called, as soon as right accepts them
+// or 20 s have passed: while its counter is being written, a settled call shows later.
 func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged int64) {
 	t.Helper()
 	deadline, every := time.After(20*time.Second), time.NewTicker(5*time.Millisecond)
@@ -179,13 +180,13 @@ func (h *hostile) charged(t *testing.T, right func(charged int64) bool) (charged
 	}
 }
 
-// protocol holds the statuses from 500 with which net/http answers before the gateway sees
+// protocolErrors holds the statuses from 500 with which net/http answers before the gateway sees
 // a request: for an unknown transfer coding and for another major version.
 // Source: RFC 9112 section 6.1, RFC 9110 section 15.6.6
-var protocol = map[int]bool{501: true, 505: true}
+var protocolErrors = map[int]bool{501: true, 505: true}
 
-// check sends a request and checks the answer, the charge, that there is no 5xx of the
-// gateway's own, and that no canary leaks.
+// check sends a request and checks the answer and the charge, that the gateway didn't
+// answer with a 5xx, and that no canary leaks.
 func (h *hostile) check(t *testing.T, c golden) {
 	t.Helper()
 	status, header, body, err := h.exchange(c.raw)
@@ -196,13 +197,13 @@ func (h *hostile) check(t *testing.T, c golden) {
 	if !slices.Contains(strings.Split(c.want, "/"), got) || !strings.Contains(body, c.part) {
 		t.Errorf("%s: got %s %.300q and error %v, want %s with %q", c.where, got, body, err, c.want, c.part)
 	}
-	if status >= 500 && !protocol[status] {
-		t.Errorf("%s: got %d %s, want no error of the gateway's own but those of the protocol", c.where, status, body)
+	if status >= 500 && !protocolErrors[status] {
+		t.Errorf("%s: got %d %s, want a status below 500, or one of %v", c.where, status, body, protocolErrors)
 	}
 	completed := strings.Contains(body, canaryCompletion)
 	want := int64(0)
 	if completed {
-		want = tokensOfModel
+		want = modelTokens
 	}
 	if charged := h.charged(t, func(charged int64) bool { return charged == want }); charged != want {
 		t.Errorf("%s: got %d tokens charged, want %d; the answer is %d %.200q", c.where, charged, want, status, body)
@@ -216,13 +217,13 @@ func (h *hostile) check(t *testing.T, c golden) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.faults) > 0 {
-		t.Errorf("%s: got the upstream's faults %s, want none", c.where, strings.Join(h.faults, "; "))
+		t.Errorf("%s: got a request to the model with the faults %s, want none", c.where, strings.Join(h.faults, "; "))
 		h.faults = nil
 	}
 }
 
-// wantsAtLeast is the least number of golden requests.
-const wantsAtLeast = 300
+// minRequests is the least number of golden requests.
+const minRequests = 300
 
 // TestHostileTraffic sends the corpus to the whole gateway over real sockets, and then
 // searches logs, metrics and rows for secrets.
@@ -242,8 +243,8 @@ func TestHostileTraffic(t *testing.T) {
 		h.checkModel(t, c)
 		total++
 	}
-	if total < wantsAtLeast {
-		t.Errorf("got %d requests, want %d or more", total, wantsAtLeast)
+	if total < minRequests {
+		t.Errorf("got %d requests, want %d or more", total, minRequests)
 	}
 	t.Logf("%d golden requests", total)
 	h.stop() // writes the last counters and metrics
@@ -283,15 +284,15 @@ func (h *hostile) checkModel(t *testing.T, c golden) {
 		t.Errorf("%s: got %d tokens charged, want %s", c.where, charged, charge)
 	}
 	if shown := text + fmt.Sprint(header); strings.Contains(shown, canaryUpstream) || strings.Contains(shown, "upstream's-own") {
-		t.Errorf("%s: got the answer %s, want nothing of the upstream's own in it", c.where, shown)
+		t.Errorf("%s: got the answer %s, want no credential or header of the upstream in it", c.where, shown)
 	}
 }
 
 // searchForCanaries searches the log, the metrics and the rows.
 func (h *hostile) searchForCanaries(t *testing.T) {
 	t.Helper()
-	if lines := strings.Count(h.log.String(), `"msg":"call"`); lines < wantsAtLeast {
-		t.Errorf("got %d logged calls, want %d or more", lines, wantsAtLeast)
+	if lines := strings.Count(h.log.String(), `"msg":"call"`); lines < minRequests {
+		t.Errorf("got %d logged calls, want %d or more", lines, minRequests)
 	}
 	places := map[string]string{"the log": h.log.String(), "the metrics": h.metrics.String()}
 	for table, rows := range h.rows(t) {

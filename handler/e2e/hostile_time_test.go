@@ -35,8 +35,9 @@ func (h *hostile) send(t *testing.T, pace <-chan time.Time, pieces ...string) ne
 	return conn
 }
 
-// The gateway times out a caller that sends its request byte by byte. The caller gets
-// nothing or 400 within its headers and 400 within its body, and is not charged.
+// The gateway times out a caller that sends its request byte by byte. A caller that is
+// still sending its headers gets nothing or 400, one that is sending its body 400. Neither
+// is charged.
 func TestASlowRequestTimesOut(t *testing.T) {
 	h := startHostile(t, false)
 	whole := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
@@ -89,7 +90,7 @@ func TestASlowReaderIsCutOffAndCharged(t *testing.T) {
 	}
 }
 
-// Calls that follow each other on one connection are each answered, also after refusals.
+// Calls that follow each other on one connection are all answered, even after refusals.
 func TestOneConnectionServesManyCalls(t *testing.T) {
 	h := startHostile(t, false)
 	sound := h.post("/v1/chat/completions", "Api-Key: "+h.key+"\r\n", soundBody)
@@ -107,8 +108,8 @@ func TestOneConnectionServesManyCalls(t *testing.T) {
 			t.Errorf("call %d: got %d %s and error %v, want %d", i, response.StatusCode, body, err, want)
 		}
 	}
-	if charged := h.charged(t, func(charged int64) bool { return charged == 2*tokensOfModel }); charged != 2*tokensOfModel {
-		t.Errorf("got %d tokens charged, want %d", charged, 2*tokensOfModel)
+	if charged := h.charged(t, func(charged int64) bool { return charged == 2*modelTokens }); charged != 2*modelTokens {
+		t.Errorf("got %d tokens charged, want %d", charged, 2*modelTokens)
 	}
 }
 
@@ -121,12 +122,12 @@ func TestAStreamMayTakeLongerThanItsRequest(t *testing.T) {
 	if err != nil || !strings.Contains(string(answer), "data: [DONE]\n\n") {
 		t.Errorf("got %q and error %v, want a stream that ends with [DONE]", answer, err)
 	}
-	if charged := h.charged(t, func(charged int64) bool { return charged == tokensOfModel }); charged != tokensOfModel {
-		t.Errorf("got %d tokens charged, want %d", charged, tokensOfModel)
+	if charged := h.charged(t, func(charged int64) bool { return charged == modelTokens }); charged != modelTokens {
+		t.Errorf("got %d tokens charged, want %d", charged, modelTokens)
 	}
 }
 
-// A stream that the drain cuts is charged before the process ends.
+// A stream that is cut because the drain time is over is charged before the process ends.
 func TestAStreamCutByTheDrainIsCharged(t *testing.T) {
 	h := startHostile(t, false, "DRAIN_TIMEOUT", "50ms")
 	h.pause = time.Hour

@@ -1,5 +1,9 @@
 // Package e2e tests the whole program as a process runs it, from its settings to its last
-// write, with stand-ins for everything outside.
+// write, with stand-ins for everything outside. Most tests run the gateway in this process,
+// with [run]; those that kill it or measure its memory run the program that buildGateway
+// builds.
+//
+// Start reading at run in running_test.go.
 package e2e
 
 import (
@@ -14,8 +18,8 @@ func env(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-// fine holds valid settings.
-var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
+// validSettings holds valid settings.
+var validSettings = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
 	"UPSTREAM_API_KEY": "canary-upstream", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 func TestWrongSettingsPreventTheStart(t *testing.T) {

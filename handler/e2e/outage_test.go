@@ -20,13 +20,14 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// A storedGateway keeps its counters and subscriptions in an emulator, which may be down.
+// A storedGateway is a gateway that keeps its counters and subscriptions in an emulator,
+// which may be down.
 type storedGateway struct {
 	*running
 	key string
 }
 
-// launch runs the gateway over an emulator's port, before a simulated model.
+// launch runs a gateway with an emulator on a port, before a simulated model.
 func launch(t *testing.T, port string) storedGateway {
 	t.Helper()
 	model := httptest.NewServer(new(fakemodel.Endpoint))
@@ -42,7 +43,7 @@ func launch(t *testing.T, port string) storedGateway {
 	return g
 }
 
-// subscribe gives the gateway's key a subscription, if it has none, that is
+// subscribe creates a subscription for the gateway's key, if there is none. Its calls are
 // refused while the counters can't be reached.
 func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 	t.Helper()
@@ -54,8 +55,8 @@ func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 	}
 }
 
-// call makes one and returns its status and body, which must be one of the
-// gateway's own errors, with a time to wait, where it isn't an answer.
+// call makes a call and returns the answer's status and body, which must be JSON. A 503
+// must have Retry-After.
 func (g storedGateway) call(t *testing.T) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/openai/v1/chat/completions",
@@ -79,8 +80,8 @@ func (g storedGateway) call(t *testing.T) (int, string) {
 	return response.StatusCode, string(body)
 }
 
-// TestTheGatewaySurvivesAStorageOutage: the gateway starts without storage, serves once the
-// storage is there, names it in errors during an outage, and serves again after it.
+// The gateway starts without storage, serves calls once the storage is there, refuses them
+// during an outage, and serves them again afterwards.
 func TestTheGatewaySurvivesAStorageOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it runs the whole program")

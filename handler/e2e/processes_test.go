@@ -27,24 +27,25 @@ import (
 )
 
 const (
-	crowdLimit = 60_000 // tokens a minute: four use them up in twelve seconds, on a slow machine in more
-	crowdCap   = 40     // max_tokens of each call
-	crowdSize  = 64     // callers of each process, who make a call a second
-	// together is the time for which all four processes run: longer than the 10 s of usage that the
-	// killed one may lose.
-	together = 17 * time.Second
-	// afterKill is the time for which the others go on: until the killed process's lease has expired
-	// and was reclaimed.
+	perMinute   = 60_000 // tokens: four processes use them up in 12 s, or more on a slow machine
+	maxTokens   = 40     // max_tokens of each call
+	callersEach = 64     // callers of each process, which make a call a second
+	// allRunning is the time for which all four processes run: longer than the 10 s of usage
+	// that the killed one may lose.
+	allRunning = 17 * time.Second
+	// afterKill is the time for which the others go on: until the lease of the killed process
+	// has expired and been reclaimed.
 	afterKill = 27 * time.Second
-	// written is the time within which a process writes what a call used.
-	written = 10 * time.Second
-	// slow is the time in which the limit is reached if it wasn't by then.
-	slow = 3 * time.Minute
+	// flushTime is the time within which a process writes the usage of a call.
+	flushTime = 10 * time.Second
+	// slowMachine is the time that a slow machine gets after that to reach the limit.
+	slowMachine = 3 * time.Minute
 )
 
-// A crowd is the callers of one process, with the usage in their answers, in tokens.
-type crowd struct {
-	reported, calls      atomic.Int64
+// callers are the callers of one process.
+type callers struct {
+	reported             atomic.Int64 // tokens in the answers
+	calls                atomic.Int64 // answered
 	refused, unavailable atomic.Int64
 	lost                 atomic.Int64 // calls whose answer never came
 	stopping, ended      chan struct{}
@@ -59,13 +60,14 @@ type answered struct {
 	tokens int64
 }
 
-// late returns the most tokens of calls that were answered just before the kill or never.
-func (c *crowd) late(killed time.Time) int64 {
+// maxUnwritten returns the most tokens that the killed process may not have written: those
+// of calls that were answered within flushTime before the kill, or never.
+func (c *callers) maxUnwritten(killed time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	tokens := c.lost.Load() * (crowdCap + 1)
+	tokens := c.lost.Load() * (maxTokens + 1)
 	for _, a := range c.answered {
-		if killed.Sub(a.at) < written {
+		if killed.Sub(a.at) < flushTime {
 			tokens += a.tokens
 		}
 	}
@@ -73,26 +75,26 @@ func (c *crowd) late(killed time.Time) int64 {
 }
 
 // refusedOf returns the number of calls refused so far.
-func refusedOf(crowds []crowd) (refused int64) {
-	for i := range crowds {
-		refused += crowds[i].refused.Load()
+func refusedOf(groups []callers) (refused int64) {
+	for i := range groups {
+		refused += groups[i].refused.Load()
 	}
 	return refused
 }
 
-// TestFourProcessesShareOneLimit uses up one subscription's limit through four gateways on
-// one Azurite, kills one gateway halfway, and compares the ledger with the usage in the
-// answers.
+// TestFourProcessesShareOneLimit uses up one subscription's limit through four gateways
+// that share one emulator, kills one gateway halfway, and compares the ledger with the
+// usage in the answers.
 func TestFourProcessesShareOneLimit(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes more than a minute")
+		t.Skip("skipped by -short: it takes more than a minute")
 	}
 	emulator := azurite.Own(t)
-	key := crowded(t, emulator)
+	key := withPerMinute(t, emulator)
 	// To tell the calls apart in the rows, those of the process to be killed report
 	// completion tokens (and one prompt token), and all others report prompt tokens.
-	living, doomed := answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0}}`), answeringWith(t, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}`)
-	binary := built(t)
+	living, doomed := modelAnswering(t, `{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":0}}`), modelAnswering(t, `{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":%d}}`)
+	binary := buildGateway(t)
 	var processes [4]*process
 	for i := range processes {
 		model := living
@@ -102,45 +104,46 @@ func TestFourProcessesShareOneLimit(t *testing.T) {
 		processes[i] = startProcess(t, binary, emulator.ConnectionString, model)
 	}
 	began := time.Now()
-	var crowds [4]crowd
-	for i := range crowds {
-		crowds[i].gather(processes[i].url, key, i == 3)
+	var groups [4]callers
+	for i := range groups {
+		groups[i].start(processes[i].url, key, i == 3)
 	}
-	<-time.After(time.Until(began.Add(together)))
+	<-time.After(time.Until(began.Add(allRunning)))
 	killed := time.Now()
 	processes[3].kill(t, syscall.SIGKILL)
-	<-crowds[3].ended
+	<-groups[3].ended
 	<-time.After(time.Until(killed.Add(afterKill)))
-	for end := time.Now().Add(slow); refusedOf(crowds[:3]) == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(slowMachine); refusedOf(groups[:3]) == 0 && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond) // compare reports a limit that is never reached
 	}
 	for i := range 3 {
-		close(crowds[i].stopping)
-		<-crowds[i].ended
+		close(groups[i].stopping)
+		<-groups[i].ended
 		processes[i].kill(t, syscall.SIGTERM)
 	}
-	compare(t, used(t, emulator), &crowds, crowds[3].late(killed))
+	compare(t, used(t, emulator), &groups, groups[3].maxUnwritten(killed))
 }
 
-// crowded creates the only subscription and returns its key.
-func crowded(t *testing.T, emulator *azurite.Server) string {
+// withPerMinute creates a subscription with the minute's limit, and returns its key.
+func withPerMinute(t *testing.T, emulator *azurite.Server) string {
 	t.Helper()
-	return withLimits(t, emulator, subscriptiontest.Limits{TokensPerMinute: crowdLimit, Reserve: subscription.ReserveFull})
+	return withLimits(t, emulator, subscriptiontest.Limits{TokensPerMinute: perMinute, Reserve: subscription.ReserveFull})
 }
 
-// withLimits makes a subscription with limits, and returns its key.
+// withLimits creates a subscription with limits, and returns its key.
 func withLimits(t *testing.T, emulator *azurite.Server, limits subscriptiontest.Limits) string {
 	t.Helper()
 	service := azuretest.Open(t, emulator.ConnectionString)
 	return subscriptiontest.Seed(t, tablestore.New(service, tablestore.DefaultTables), subscription.Tier{ID: "hot", Rules: limits.Rules()}, "crowd")
 }
 
-// answeringWith starts a model whose answers use any number of tokens up to the cap.
-func answeringWith(t *testing.T, body string) string {
+// modelAnswering starts a model that answers with body, in which it puts a random number of
+// tokens up to the cap.
+func modelAnswering(t *testing.T, body string) string {
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, body, 1+rand.IntN(crowdCap))
+		fmt.Fprintf(w, body, 1+rand.IntN(maxTokens))
 	}))
 	t.Cleanup(model.Close)
 	return model.URL
@@ -172,7 +175,7 @@ func startProcess(t *testing.T, binary, connection, model string, settings ...st
 	return p
 }
 
-// kill sends the process a signal and waits for its exit.
+// kill sends the process a signal, and waits for its exit.
 func (p *process) kill(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
@@ -183,13 +186,13 @@ func (p *process) kill(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// gather starts callers that each make a call a second to one process. They end when they
+// start starts callers that each make a call a second to one process. They end when they
 // are stopped, or when the process is gone if it is to be killed.
-func (c *crowd) gather(url, key string, dies bool) {
+func (c *callers) start(url, key string, dies bool) {
 	c.stopping, c.ended = make(chan struct{}), make(chan struct{})
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: crowdSize}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callersEach}}
 	var callers sync.WaitGroup
-	for range crowdSize {
+	for range callersEach {
 		callers.Go(func() {
 			next := time.NewTimer(rand.N(time.Second))
 			defer next.Stop()
@@ -213,11 +216,11 @@ func (c *crowd) gather(url, key string, dies bool) {
 	}()
 }
 
-const crowdBody = `{"model":"DeepSeek-R1","max_tokens":40,"messages":[{"role":"user","content":"x"}]}`
+const callersBody = `{"model":"DeepSeek-R1","max_tokens":40,"messages":[{"role":"user","content":"x"}]}`
 
 // call makes one call and records its result; it returns false if there was no answer.
-func (c *crowd) call(client *http.Client, url, key string) bool {
-	request, err := http.NewRequest(http.MethodPost, url+"/openai/v1/chat/completions", strings.NewReader(crowdBody))
+func (c *callers) call(client *http.Client, url, key string) bool {
+	request, err := http.NewRequest(http.MethodPost, url+"/openai/v1/chat/completions", strings.NewReader(callersBody))
 	if err != nil {
 		return false
 	}
@@ -252,7 +255,7 @@ func (c *crowd) call(client *http.Client, url, key string) bool {
 	return true
 }
 
-// used returns what the ledger has of the subscription.
+// used returns the subscription's usage in the ledger.
 func used(t *testing.T, emulator *azurite.Server) []ledger.Usage {
 	t.Helper()
 	service := azuretest.Open(t, emulator.ConnectionString)
@@ -265,24 +268,24 @@ func used(t *testing.T, emulator *azurite.Server) []ledger.Usage {
 
 // compare prints all sums and checks them against the usage in callers' answers. late is the most
 // tokens of the killed process that may be missing.
-func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64) {
+func compare(t *testing.T, minutes []ledger.Usage, groups *[4]callers, late int64) {
 	t.Helper()
-	const turning = 4 * crowdSize * (crowdCap + 1) // of calls that began in one minute and ended in the next
+	const acrossMinutes = 4 * callersEach * (maxTokens + 1) // of calls that began in one minute and ended in the next
 	var sum ledger.Totals
 	var most int64 // used in a minute
 	for _, m := range minutes {
 		t.Logf("minute %s: %6d of %d tokens, prompt %6d, completion %6d, calls %5d, refused %5d",
-			m.Time().Format("15:04"), m.Tokens(), crowdLimit, m.PromptTokens, m.CompletionTokens, m.Calls, m.Refused)
-		if m.Tokens() > crowdLimit+turning {
-			t.Errorf("got %d tokens used in a minute, want at most the limit of %d and %d of calls that a minute's end found under way", m.Tokens(), crowdLimit, turning)
+			m.Time().Format("15:04"), m.Tokens(), perMinute, m.PromptTokens, m.CompletionTokens, m.Calls, m.Refused)
+		if m.Tokens() > perMinute+acrossMinutes {
+			t.Errorf("got %d tokens used in a minute, want at most the limit of %d and %d of calls that began in the minute before", m.Tokens(), perMinute, acrossMinutes)
 		}
 		sum.Add(m.Totals)
 		most = max(most, m.Tokens())
 	}
 	var reported, refused int64
 	doomed := sum.Calls - sum.Failed // calls, each with a prompt of one token
-	for i := range crowds {
-		c := &crowds[i]
+	for i := range groups {
+		c := &groups[i]
 		t.Logf("process %d: %6d tokens in the answers of %5d calls; %d refused, %d unavailable", i+1, c.reported.Load(), c.calls.Load(), c.refused.Load(), c.unavailable.Load())
 		if i < 3 {
 			reported += c.reported.Load()
@@ -293,7 +296,7 @@ func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64)
 			}
 		}
 	}
-	killed := crowds[3].reported.Load()
+	killed := groups[3].reported.Load()
 	sum.PromptTokens -= doomed
 	sum.CompletionTokens += doomed
 	t.Logf("the three that live: ledger %d, answers %d; the killed: ledger %d, answers %d, in its last 10 s at most %d", sum.PromptTokens, reported, sum.CompletionTokens, killed, late)
@@ -303,10 +306,10 @@ func compare(t *testing.T, minutes []ledger.Usage, crowds *[4]crowd, late int64)
 	if sum.CompletionTokens < killed-late || sum.CompletionTokens > killed+late || sum.CompletionTokens == 0 {
 		t.Errorf("the killed process: got %d tokens in the ledger, want the %d of its answers, give or take %d of its last 10 s, and more than 0", sum.CompletionTokens, killed, late)
 	}
-	if all := refusedOf(crowds[:]); sum.Refused < refused || sum.Refused > all+crowds[3].lost.Load() || sum.Refused != sum.RefusedBy["tokens"] {
+	if all := refusedOf(groups[:]); sum.Refused < refused || sum.Refused > all+groups[3].lost.Load() || sum.Refused != sum.RefusedBy["tokens"] {
 		t.Errorf("got %d refusals in the ledger, %v, want %d to %d, all by tokens", sum.Refused, sum.RefusedBy, refused, all)
 	}
-	if refused == 0 || most < crowdLimit/2 {
-		t.Errorf("got at most %d tokens used in a minute and %d refusals, want %d or more and a refusal", most, refused, crowdLimit/2)
+	if refused == 0 || most < perMinute/2 {
+		t.Errorf("got at most %d tokens used in a minute and %d refusals, want %d or more and a refusal", most, refused, perMinute/2)
 	}
 }

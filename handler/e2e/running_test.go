@@ -3,26 +3,30 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"tollgate/handler/app"
 	"tollgate/handler/asynctest"
 	"tollgate/handler/local/azurite"
+	"tollgate/handler/local/fakemodel"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// program is the gateway's program, which built builds once for all tests.
+// program is the gateway's program, which buildGateway builds once for all tests.
 var program struct {
 	sync.Once
 	folder string
 	err    error
 }
 
-// TestMain removes the program that built left.
+// TestMain removes the program that buildGateway built.
 func TestMain(m *testing.M) {
 	status := azurite.Main(m)
 	if program.folder != "" {
@@ -31,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// built returns the path of the gateway's program.
-func built(t *testing.T) string {
+// buildGateway builds the gateway's program, if it hasn't been built, and returns its path.
+func buildGateway(t *testing.T) string {
 	t.Helper()
 	program.Do(func() {
 		if program.folder, program.err = os.MkdirTemp("", "tollgate-e2e-*"); program.err != nil {
@@ -55,8 +59,9 @@ type running struct {
 	stop      func() // ends the gateway and waits for its exit
 }
 
-// run runs a gateway with settings on a free port, which portSetting names to it: PORT,
-// or the setting that the Functions host uses. It ends with the test, or before with stop.
+// run runs a gateway with settings on a free port, which it gets in portSetting: PORT, or
+// the setting that the Functions host uses. The gateway ends with the test, or when stop is
+// called.
 func run(t *testing.T, portSetting string, settings map[string]string) *running {
 	t.Helper()
 	port, err := azurite.FreePort()
@@ -81,6 +86,51 @@ func run(t *testing.T, portSetting string, settings map[string]string) *running 
 	t.Cleanup(g.stop)
 	waitForGateway(t, g.url)
 	return g
+}
+
+// memorySettings returns the settings of a gateway that keeps everything in memory and
+// serves one subscription, team-a, of a tier with the id demo, before a model at a URL.
+// settings are more pairs of name and value.
+func memorySettings(model, tier, key string, settings ...string) map[string]string {
+	all := map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
+		"MEMORY_DIRECTORY": fmt.Sprintf(`{"tiers":[%s],"subscriptions":[{"id":"team-a","tier":"demo"}],"keys":[{"subscription":"team-a","slot":"primary","key":%q}]}`, tier, key)}
+	for i := 0; i < len(settings); i += 2 {
+		all[settings[i]] = settings[i+1]
+	}
+	return all
+}
+
+// ask makes a request with headers, pairs of name and value, and returns the answer's
+// status, Content-Type and body.
+func ask(t *testing.T, method, address, body string, headers ...string) (int, string, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header.Get("Content-Type"), string(text)
+}
+
+// chat makes a call with a prompt and headers, pairs of name and value. It fails the test if
+// the answer's status is not the wanted one.
+func (g *running) chat(t *testing.T, want int, key, prompt string, headers ...string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":%q}]}`, prompt)
+	if status, _, answer := ask(t, http.MethodPost, g.url+"/models/chat/completions", body, append([]string{"Api-Key", key}, headers...)...); status != want {
+		t.Errorf("a call: got %d %s, want %d", status, answer, want)
+	}
 }
 
 // waitForGateway waits until a gateway answers at a URL.

@@ -40,25 +40,25 @@ func quotaUsed(url, key string) (int64, error) {
 }
 
 // After a caller has left, the gateway reads the model's answer to its end for the usage. A
-// process that must end meanwhile waits for that and writes it. If it doesn't come within
-// the drain time, the call's reservation stays charged.
+// process that is ended meanwhile waits for the usage and writes it. If the usage doesn't
+// come within the drain time, the call's reservation stays charged.
 func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it starts processes and an emulator")
+		t.Skip("skipped by -short: it starts processes and an emulator")
 	}
-	emulator, binary := azurite.Own(t), built(t)
+	emulator, binary := azurite.Own(t), buildGateway(t)
 	key := withLimits(t, emulator, subscriptiontest.Limits{TokenQuota: 100_000, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 3000})
 	for name, test := range map[string]struct {
-		drain string
-		tells bool
-		want  int64
+		drain        string
+		reportsUsage bool
+		want         int64
 	}{"usage comes in time": {"20s", true, 509}, "none comes": {"1s", false, 0}} {
 		t.Run(name, func(t *testing.T) {
 			begun, ending, cancelled := make(chan struct{}), make(chan struct{}), make(chan struct{})
 			model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				close(begun)
-				if test.tells {
+				if test.reportsUsage {
 					<-ending
 					_, _ = io.WriteString(w, `{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":500}}`)
 					return
@@ -87,7 +87,7 @@ func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 				t.Fatalf("the call whose caller leaves: got error %v, want %v", err, context.Canceled)
 			}
 			// Until the usage is known, the whole reservation counts as used.
-			asynctest.Eventually(t, "the bound is charged", func() error {
+			asynctest.Eventually(t, "the reservation is charged", func() error {
 				used, err := quotaUsed(p.url, key)
 				if err == nil && used-before < 3000 {
 					err = fmt.Errorf("got %d tokens used, want 3000 or more", used-before)
@@ -105,13 +105,13 @@ func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
 				}
 			}()
 			p.kill(t, syscall.SIGTERM)
-			if !test.tells {
+			if !test.reportsUsage {
 				<-cancelled
 			}
 			next := startProcess(t, binary, emulator.ConnectionString, model.URL)
 			defer next.kill(t, syscall.SIGKILL)
 			used, err := quotaUsed(next.url, key)
-			if used -= before; err != nil || test.tells && used != test.want || !test.tells && (used < 3000 || used > 3100) {
+			if used -= before; err != nil || test.reportsUsage && used != test.want || !test.reportsUsage && (used < 3000 || used > 3100) {
 				t.Errorf("got %d tokens used (error %v), want %d, or 3000 to 3100 where the model reports no usage; %s", used, err, test.want, p.stderr.String())
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +17,6 @@ import (
 	"tollgate/handler/local/fakemodel"
 	"tollgate/handler/local/insights"
 	"tollgate/handler/subscription"
-	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // TestUsageReachesTheCollectorBeforeTheExit runs the gateway as main does, and ends it: it
@@ -30,24 +28,11 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 	model := httptest.NewServer(new(fakemodel.Endpoint))
 	defer model.Close()
 	key := subscription.NewKey()
-	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
-		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":300}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
-		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
-		"METRIC_DIMENSIONS":                     "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL": "1m", "REGION_NAME": "westeurope"})
-	const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"a canary of a prompt"}]}`
+	g := run(t, "PORT", memorySettings(model.URL, `{"id":"demo","tokensPerMinute":300}`, key,
+		"APPLICATIONINSIGHTS_CONNECTION_STRING", insights.ConnectionString(ingestion.Listener.Addr().String()),
+		"METRIC_DIMENSIONS", "Client IP,API ID,Subscription ID,Model,Team={header:X-Team}", "METRIC_INTERVAL", "1m", "REGION_NAME", "westeurope"))
 	for range 3 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/models/chat/completions", strings.NewReader(prompt))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Api-Key", key)
-		request.Header.Set("X-Team", "blue")
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		response.Body.Close()
+		g.chat(t, http.StatusOK, key, "a canary of a prompt", "X-Team", "blue")
 	}
 	g.stop()
 	if faults := service.Faults(); faults != nil {
@@ -64,11 +49,11 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 			t.Errorf("got the item %v, want neither a prompt nor a key in it", item)
 		}
 	}
-	sum, calls := service.Sum("Total Tokens", "Client IP", "127.0.0.1", "API ID", "models", "Subscription ID", "demo", "Model", "DeepSeek-R1", "Team", "blue", "Region", "westeurope")
+	sum, calls := service.Sum("Total Tokens", "Client IP", "127.0.0.1", "API ID", "models", "Subscription ID", "team-a", "Model", "DeepSeek-R1", "Team", "blue", "Region", "westeurope")
 	if requests != 3 || calls != 3 || sum != spent || sum == 0 {
 		t.Errorf("got %d requests with %v tokens and metrics of %d calls with %v, want 3 of each with equal sums above 0", requests, spent, calls, sum)
 	}
-	limit, intervals := service.Sum("Minute Limit", "Limit", "tokens", "Subscription ID", "demo", "Product ID", "demo")
+	limit, intervals := service.Sum("Minute Limit", "Limit", "tokens", "Subscription ID", "team-a", "Product ID", "demo")
 	if intervals == 0 || limit != 300*float64(intervals) { // two if a minute ended meanwhile
 		t.Errorf("got the minute's limit %v in %d intervals, want 300 in each of one or more", limit, intervals)
 	}
@@ -79,7 +64,7 @@ func TestUsageReachesTheCollectorBeforeTheExit(t *testing.T) {
 
 func TestWithoutAConnectionStringTelemetryIsOffAndLoggedOnce(t *testing.T) {
 	var out, errs bytes.Buffer
-	values := maps.Clone(fine)
+	values := maps.Clone(validSettings)
 	port, err := azurite.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -115,51 +100,38 @@ func TestTelemetryArrivesThroughRedirectsRefusalsAndFloods(t *testing.T) {
 	model := httptest.NewServer(new(fakemodel.Endpoint))
 	defer model.Close()
 	key := subscription.NewKey()
-	g := run(t, "PORT", map[string]string{"KEY_PEPPER": subscriptiontest.PepperSecret, "UPSTREAM_URL": model.URL, "UPSTREAM_API_KEY": fakemodel.Key, "STORE": "memory",
-		"MEMORY_DIRECTORY":                      fmt.Sprintf(`{"tiers":[{"id":"demo","tokensPerMinute":100000}],"subscriptions":[{"id":"demo","tier":"demo"}],"keys":[{"subscription":"demo","slot":"primary","key":%q}]}`, key),
-		"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.ConnectionString(ingestion.Listener.Addr().String()),
-		"METRIC_DIMENSIONS":                     "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL": "1s"})
-	call := func(key, team string) {
+	g := run(t, "PORT", memorySettings(model.URL, `{"id":"demo","tokensPerMinute":100000}`, key,
+		"APPLICATIONINSIGHTS_CONNECTION_STRING", insights.ConnectionString(ingestion.Listener.Addr().String()),
+		"METRIC_DIMENSIONS", "SubscriptionId={Subscription ID},Team={header:X-Team}", "METRIC_INTERVAL", "1s"))
+	call := func(team string) {
 		t.Helper()
-		const prompt = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hello"}],"max_tokens":5}`
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/models/chat/completions", strings.NewReader(prompt))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Api-Key", key)
-		request.Header.Set("X-Team", team)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-		response.Body.Close()
+		g.chat(t, http.StatusOK, key, "hello", "X-Team", team)
 	}
 	arrived := func(team string) {
 		t.Helper()
 		asynctest.Eventually(t, "the metrics of "+team+" arrive", func() error {
-			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "demo", "Team", team); calls != 1 {
+			if _, calls := service.Sum("Total Tokens", "SubscriptionId", "team-a", "Team", team); calls != 1 {
 				return fmt.Errorf("got %d calls of %s, want 1", calls, team)
 			}
 			return nil
 		})
 	}
-	call(key, "plain")
+	call("plain")
 	arrived("plain")
-	call(key, "poison")
-	call(key, "beside")
+	call("poison")
+	call("beside")
 	arrived("beside") // it may be in one batch with the poisoned items
 	for n := range 3 {
-		call(key, fmt.Sprint("fine", n))
+		call(fmt.Sprint("fine", n))
 		arrived(fmt.Sprint("fine", n))
 	}
 	const junk = 300
 	for range junk {
-		call("junk", "nobody")
+		g.chat(t, http.StatusUnauthorized, "junk", "hello")
 	}
 	g.stop()
 	checkItems(t, &service, junk)
-	checkStrangersLog(t, g.out.String(), junk)
+	checkUnknownKeyLines(t, g.out.String(), junk)
 }
 
 // checkItems checks the items of six calls, one of them poisoned, and of junk calls with
@@ -169,14 +141,14 @@ func checkItems(t *testing.T, service *insights.Collector, junk int) {
 	if dropped, _ := service.Sum("Telemetry Dropped", "Reason", "rejected"); dropped != 3 {
 		t.Errorf("got %v items reported as rejected, want the poisoned call's three metrics", dropped)
 	}
-	calls, strangers := 0, 0
-	var standFor float64
+	calls, unknownKeys := 0, 0
+	var represented float64
 	for _, item := range service.Items() {
 		switch {
 		case item.Request == nil:
 		case item.Request.ResponseCode == "401":
-			strangers++
-			standFor += 100 / item.SampleRate
+			unknownKeys++
+			represented += 100 / item.SampleRate
 		default:
 			calls++
 		}
@@ -184,14 +156,14 @@ func checkItems(t *testing.T, service *insights.Collector, junk int) {
 	if calls != 6 {
 		t.Errorf("got items of %d calls, want 6 with the poisoned one", calls)
 	}
-	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != float64(junk) || standFor < float64(junk-1) || standFor > float64(junk+1) || strangers > junk/2 {
-		t.Errorf("got %v refusals and %d items that stand for %v calls, want %d refusals in at most %d items that stand for as many calls", refused, strangers, standFor, junk, junk/2)
+	if refused, _ := service.Sum("Refusals", "Reason", "invalid_api_key"); refused != float64(junk) || represented < float64(junk-1) || represented > float64(junk+1) || unknownKeys > junk/2 {
+		t.Errorf("got %v refusals and %d items that stand for %v calls, want %d refusals in at most %d items that stand for as many calls", refused, unknownKeys, represented, junk, junk/2)
 	}
 }
 
-// checkStrangersLog checks that the log has a line for at most half of junk calls with an
-// unknown key, and counts the others.
-func checkStrangersLog(t *testing.T, log string, junk int) {
+// checkUnknownKeyLines checks that the log has lines for at most half of junk calls with an
+// unknown key, and says how many others there were.
+func checkUnknownKeyLines(t *testing.T, log string, junk int) {
 	t.Helper()
 	lines, leftOut := 0, 0
 	for line := range strings.Lines(log) {

@@ -25,7 +25,7 @@ func counterFor(model, fallback string) tokenCounter {
 	return tokenCounter{fallback}
 }
 
-var scales = map[string]func() (*reference.Counter, error){
+var counters = map[string]func() (*reference.Counter, error){
 	"o200k_base":  sync.OnceValues(func() (*reference.Counter, error) { return reference.OpenAI("o200k_base") }),
 	"cl100k_base": sync.OnceValues(func() (*reference.Counter, error) { return reference.OpenAI("cl100k_base") }),
 	"":            sync.OnceValues(reference.DeepSeek),
@@ -33,7 +33,7 @@ var scales = map[string]func() (*reference.Counter, error){
 
 // text returns the number of tokens of a text.
 func (s tokenCounter) text(text string) int64 {
-	counter, err := scales[s.name]()
+	counter, err := counters[s.name]()
 	if err != nil {
 		panic("the embedded vocabulary: " + err.Error()) // a broken build
 	}

@@ -41,8 +41,8 @@ const (
 	canaryPepper     = "canary-pepper-0123456789"
 )
 
-// tokensOfModel is the usage that the hostile suite's model answers with, in tokens.
-const tokensOfModel = 12
+// modelTokens is the usage that the hostile suite's model answers with, in tokens.
+const modelTokens = 12
 
 // hostile is the whole gateway on a socket, with a model that checks each request.
 type hostile struct {
@@ -116,10 +116,10 @@ func startHostile(t *testing.T, stored bool, settings ...string) *hostile {
 	return h
 }
 
-// limitsOfHostile are far above the suite's usage.
-var limitsOfHostile = subscriptiontest.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
+// hostileLimits are far above the suite's usage.
+var hostileLimits = subscriptiontest.Limits{TokensPerMinute: 1_000_000, TokenQuota: 900_000_000, TokenQuotaPeriod: limit.Yearly}
 
-// inTables stores everything in an emulator, if there is one.
+// inTables makes the gateway store everything in an emulator, if one is installed.
 func (h *hostile) inTables(t *testing.T, values map[string]string) {
 	t.Helper()
 	emulator, err := azurite.Start(t.Context(), "")
@@ -133,7 +133,7 @@ func (h *hostile) inTables(t *testing.T, values map[string]string) {
 	t.Cleanup(emulator.Stop)
 	h.service = azuretest.Open(t, emulator.ConnectionString)
 	store := tablestore.New(h.service, tablestore.DefaultTables)
-	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Rules: limitsOfHostile.Rules()}, "hostile", h.key); err != nil {
+	if err := subscriptiontest.Add(t.Context(), store, canaryPepper, subscription.Tier{ID: "t", Rules: hostileLimits.Rules()}, "hostile", h.key); err != nil {
 		t.Fatal(err)
 	}
 	values["STORE"], values["AzureWebJobsStorage"] = "tables", emulator.ConnectionString
@@ -196,13 +196,13 @@ func (h *hostile) serveModel(w http.ResponseWriter, r *http.Request) {
 	}
 	fault(err != nil || !json.Valid(body), "the body isn't JSON: %v", err)
 	fault(r.Header.Get("Api-Key") != canaryUpstream, "the credential is %q", r.Header["Api-Key"])
-	fault(r.RequestURI != "/openai/v1/chat/completions" || r.Method != http.MethodPost, "asked %s %s", r.Method, r.RequestURI)
+	fault(r.RequestURI != "/openai/v1/chat/completions" || r.Method != http.MethodPost, "the request is %s %s", r.Method, r.RequestURI)
 	for name, values := range r.Header {
 		fault(!allowedUpstream[name], "the header %s was sent: %q", name, values)
 		fault(strings.Contains(strings.Join(values, " "), h.key), "the caller's key was sent in %s", name)
 	}
-	fault(len(r.TransferEncoding) > 0, "sent in chunks")
-	fault(r.Header.Get("Accept-Encoding") != "identity", "takes %q", r.Header.Get("Accept-Encoding"))
+	fault(len(r.TransferEncoding) > 0, "the body was sent in chunks")
+	fault(r.Header.Get("Accept-Encoding") != "identity", "Accept-Encoding is %q", r.Header.Get("Accept-Encoding"))
 	if h.answer != "" {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		fault(err != nil, "hijack: %v", err)
@@ -210,10 +210,10 @@ func (h *hostile) serveModel(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	usage := fmt.Sprintf(`{"prompt_tokens":7,"completion_tokens":5,"total_tokens":%d}`, tokensOfModel)
-	var asked struct{ Stream bool }
-	_ = json.Unmarshal(body, &asked)
-	if asked.Stream {
+	usage := fmt.Sprintf(`{"prompt_tokens":7,"completion_tokens":5,"total_tokens":%d}`, modelTokens)
+	var call struct{ Stream bool }
+	_ = json.Unmarshal(body, &call)
+	if call.Stream {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprintf(w, `data: {"choices":[{"index":0,"delta":{"content":%q}}]}`+"\n\n", canaryCompletion)
 		_ = http.NewResponseController(w).Flush()
