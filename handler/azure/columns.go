@@ -6,8 +6,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-// Columns reads an entity's columns by their names. A column that is missing or of another
-// type reads as its zero value. Make one with NewColumns.
+// Columns reads an entity's columns by their names. A column that is missing or has another
+// type reads as the zero value, and Faulty reports it. Make one with NewColumns.
 type Columns struct {
 	values map[string]any
 	faulty bool
@@ -16,7 +16,7 @@ type Columns struct {
 // NewColumns returns a reader of the entity's columns.
 func NewColumns(entity aztables.EDMEntity) *Columns { return &Columns{values: entity.Properties} }
 
-// Has reports whether there is a column.
+// Has reports whether the entity has a column.
 func (c *Columns) Has(name string) bool { return c.values[name] != nil }
 
 // Int64 reads an Edm.Int64.
@@ -30,10 +30,10 @@ func (c *Columns) Time(name string) time.Time {
 	return time.Time(column[aztables.EDMDateTime](c, name))
 }
 
-// Faulty reports whether a column that was read is missing or of another type.
+// Faulty reports whether any column that was read is missing or has another type.
 func (c *Columns) Faulty() bool { return c.faulty }
 
-// column reads a column of a type.
+// column reads a column of type T.
 func column[T any](c *Columns, name string) T {
 	value, ok := c.values[name].(T)
 	c.faulty = c.faulty || !ok

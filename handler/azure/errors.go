@@ -12,9 +12,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
 )
 
-// HasCode reports whether the service refused an operation with one of the codes.
-// The status alone is not enough: a 404 may be a proxy's, and a 409 may mean a table
-// that is being deleted rather than a row that exists.
+// HasCode reports whether the service refused an operation with one of the codes. The status
+// doesn't suffice: a 404 may be a proxy's, and a 409 may mean that the table is being deleted
+// rather than that the row exists.
 func HasCode(err error, codes ...aztables.TableErrorCode) bool {
 	failed, ok := errors.AsType[*azcore.ResponseError](err)
 	return ok && slices.Contains(codes, aztables.TableErrorCode(failed.ErrorCode))
@@ -31,16 +31,16 @@ func answered(err error) bool {
 	return !busy && !HasCode(err, aztables.TableBeingDeleted)
 }
 
-// FromService reports whether an answer comes from the table service or an emulator,
-// by the headers that they send with every answer, errors included. Source:
+// FromService reports whether an answer comes from the table service or its emulator, and not
+// from a proxy, by headers that both send with every answer, even an error. Source:
 // https://learn.microsoft.com/rest/api/storageservices/query-entities#response-headers
 func FromService(header http.Header) bool {
 	return header.Get("X-Ms-Request-Id") != "" && header.Get("X-Ms-Version") != ""
 }
 
-// Explain returns an error that is safe to show, with the fix if it is known; nil for
-// nil. The SDK's own errors contain whole answers and URLs, with hashes of keys and
-// keys of counters in them.
+// Explain returns an error that is safe to show, with the fix if it is known; nil for nil.
+// doing says what failed, verb first. The SDK's own errors contain whole answers and URLs,
+// which include hashes of keys and keys of counters.
 func Explain(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -54,7 +54,7 @@ func Explain(doing string, err error) error {
 	return fmt.Errorf("%s: table storage can't be reached: %w", doing, err)
 }
 
-// fix returns the fix for a status, or nothing.
+// fix returns the fix for a status, after a colon; empty: none is known.
 func fix(status int) string {
 	if status == http.StatusForbidden || status == http.StatusUnauthorized {
 		return ": check the account's key, or give the identity the role Storage Table Data Contributor"
@@ -75,8 +75,8 @@ func Insert(ctx context.Context, client *aztables.Client, entity []byte) (azcore
 	return added.ETag, err
 }
 
-// CheckFromService returns an error if a success isn't the service's own answer: a proxy or
-// a captive portal stores nothing.
+// CheckFromService returns an error unless a success is the service's own: a proxy or captive
+// portal that answers in its place stores nothing.
 func CheckFromService(answer *http.Response) error {
 	if answer != nil && FromService(answer.Header) {
 		return nil

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// maxAttempts is the most attempts of one read.
+// maxAttempts is the most attempts of one Hedge.
 const maxAttempts = 3
 
-// Hedge calls read, and calls it again whenever a time, silence, has passed without an
-// answer, at most three times in all. The first answer wins and cancels the other
-// attempts; if all fail, Hedge returns the last error. read must have no side effects.
-func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.Context) (T, error)) (T, error) {
+// Hedge calls read, and calls it again after each interval without an answer, at most three
+// times in all. The first answer wins, and cancels the other attempts. If all fail, Hedge
+// returns the last error. read must have no side effects.
+func Hedge[T any](ctx context.Context, interval time.Duration, read func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
 		value T
 		err   error
 	}
-	results := make(chan result, maxAttempts) // has room for late attempts, whose results are dropped
+	results := make(chan result, maxAttempts) // has room for the results of late attempts, which nobody receives
 	running := 0
 	try := func() {
 		running++
@@ -28,8 +28,8 @@ func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.
 		}()
 	}
 	try()
-	silent := time.NewTicker(silence)
-	defer silent.Stop()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for tries := 1; ; {
 		select {
 		case r := <-results:
@@ -40,7 +40,7 @@ func Hedge[T any](ctx context.Context, silence time.Duration, read func(context.
 		case <-ctx.Done():
 			var none T
 			return none, ctx.Err()
-		case <-silent.C:
+		case <-ticker.C:
 			if tries < maxAttempts {
 				tries++
 				try()

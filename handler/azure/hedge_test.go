@@ -11,14 +11,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// Each attempt answers after its time with its error, or never.
+// In each case every attempt answers after its time with its error, or never.
 func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 	type try struct {
 		takes time.Duration
 		err   error
 	}
 	broken, refused := errors.New("connection reset"), &azcore.ResponseError{StatusCode: 404}
-	const silence, never = 400 * time.Millisecond, -1
+	const interval, never = 400 * time.Millisecond, -1
 	for name, c := range map[string]struct {
 		tries []try
 		tried int64
@@ -44,7 +44,7 @@ func TestHedgeReadsAgainWhileNoAnswerComes(t *testing.T) {
 			for _, one := range c.tries {
 				next <- one
 			}
-			_, err := Hedge(ctx, silence, func(ctx context.Context) (int, error) {
+			_, err := Hedge(ctx, interval, func(ctx context.Context) (int, error) {
 				tried.Add(1)
 				one := <-next
 				if one.takes == never {

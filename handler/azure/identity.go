@@ -9,9 +9,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// Credential returns the user-assigned managed identity of a client ID. If that is
-// empty it returns any credential that the environment offers: the app's system-assigned
-// identity in Azure, a developer's login elsewhere.
+// Credential returns the user-assigned managed identity with a client ID. Without a client ID
+// it returns any credential that the environment offers: in Azure the app's system-assigned
+// identity, elsewhere a developer's login.
 func Credential(clientID string) (azcore.TokenCredential, error) {
 	if clientID != "" {
 		return managedIdentity(clientID)
@@ -19,8 +19,8 @@ func Credential(clientID string) (azcore.TokenCredential, error) {
 	return azidentity.NewDefaultAzureCredential(nil)
 }
 
-// managedIdentity returns the managed identity of a client ID; empty: the
-// system-assigned one.
+// managedIdentity returns the managed identity with a client ID, or without one the
+// system-assigned identity.
 func managedIdentity(clientID string) (azcore.TokenCredential, error) {
 	options := &azidentity.ManagedIdentityCredentialOptions{}
 	if clientID != "" {
@@ -29,9 +29,9 @@ func managedIdentity(clientID string) (azcore.TokenCredential, error) {
 	return azidentity.NewManagedIdentityCredential(options)
 }
 
-// Tokens returns a source of bearer tokens for a scope, which the SDK caches and
-// renews.
-func Tokens(credential azcore.TokenCredential, scope string) func(context.Context) (string, error) {
+// BearerTokens returns a function that returns a bearer token for a scope. The SDK caches and
+// renews the token.
+func BearerTokens(credential azcore.TokenCredential, scope string) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
 		if err != nil {

@@ -2,7 +2,9 @@ package azure
 
 import "strings"
 
-// IsUnresolved reports whether a setting's value is a reference to Key Vault: if the
-// platform can't read the secret, the app sees the reference, which is no secret.
+// IsUnresolvedReference reports whether a setting's value is a reference to Key Vault. The
+// platform replaces a reference by the secret; if it can't, the app sees the reference.
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
-func IsUnresolved(value string) bool { return strings.HasPrefix(value, "@Microsoft.KeyVault(") }
+func IsUnresolvedReference(value string) bool {
+	return strings.HasPrefix(value, "@Microsoft.KeyVault(")
+}

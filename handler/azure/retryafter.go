@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// RetryAfter returns how long a service asks to wait before the next request, a year at
-// most: by Retry-After-Ms, as Azure OpenAI sends it, else by Retry-After in seconds or as a
-// date. It returns 0 if the header names no time.
+// RetryAfter returns how long a service asks to wait before the next request, at most a year.
+// It reads Retry-After-Ms, which Azure OpenAI sends, or else Retry-After in seconds or as a
+// date. It returns 0 if neither has a time.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
 		return atMostAYear(ms, time.Millisecond)

@@ -1,7 +1,12 @@
-// Package azure holds what all clients of Azure share. It opens the account that the
-// AzureWebJobsStorage settings name, reads rows' columns, distinguishes final answers from
-// lost ones, retries, makes errors that are safe to show, and gets identities' tokens.
-// Start reading at Open.
+// Package azure holds what all clients of Azure share.
+//
+// For Table Storage, Open returns a client of the account that the AzureWebJobsStorage settings
+// name. HasCode and Explain read its errors: which answer the service gave, and what may be
+// shown. Retry and Hedge repeat requests that got no answer; Insert, ReadPage and Columns save
+// code around the SDK's own functions. For every service there are Credential and
+// BearerTokens, RetryAfter, IsLoopback and IsUnresolvedReference.
+//
+// Start reading at Open, then errors.go.
 package azure
 
 import (
@@ -22,7 +27,8 @@ import (
 // setting is the prefix of all storage settings.
 const setting = "AzureWebJobsStorage"
 
-// Settings locate the tables: a connection string, or an account and an identity.
+// Settings say where the tables are, and how to open them: by a connection string, or as an
+// identity.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 type Settings struct {
 	// ConnectionString is an account's connection string with its key, or
@@ -43,8 +49,8 @@ type Settings struct {
 	ClientID string
 }
 
-// Read reads the settings from an environment.
-func Read(getenv func(string) string) Settings {
+// ReadSettings reads the settings from environment variables.
+func ReadSettings(getenv func(string) string) Settings {
 	text := func(suffix string) string { return strings.TrimSpace(getenv(setting + suffix)) }
 	return Settings{
 		ConnectionString: secret.New(text("")),
@@ -55,10 +61,10 @@ func Read(getenv func(string) string) Settings {
 	}
 }
 
-// Limits of calls to the tables.
 const (
+	// dialTimeout bounds the making of a connection.
 	dialTimeout = 5 * time.Second
-	// callTimeout is the service's own limit for its operations.
+	// callTimeout bounds a request: it is the service's own limit for its operations.
 	// Source: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
 	callTimeout = 30 * time.Second
 	// idleConnections is the most connections that stay open between calls: busy
@@ -66,19 +72,19 @@ const (
 	idleConnections = 100
 )
 
-// Open returns a client of the account's tables. It makes no call. An error names each
-// faulty setting and the fix. The client doesn't retry: its callers know which of their
-// writes may be sent twice.
+// Open returns a client of the account's tables. It makes no request. An error names each
+// faulty setting and the fix. The client doesn't retry, because only its callers know which of
+// their writes may be sent twice.
 func Open(s Settings) (*aztables.ServiceClient, error) {
 	options := &aztables.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Retry:     policy.RetryOptions{MaxRetries: -1},
-		Transport: client(),
+		Transport: newHTTPClient(),
 	}}
 	if !s.ConnectionString.Empty() {
 		return openWithKey(s.ConnectionString, options)
 	}
 	address, wrong := s.address()
-	credential, err := s.credential()
+	credential, err := s.identity()
 	if err := errors.Join(wrong, err); err != nil {
 		return nil, err
 	}
@@ -89,7 +95,9 @@ func Open(s Settings) (*aztables.ServiceClient, error) {
 	return service, nil
 }
 
-func client() *http.Client {
+// newHTTPClient returns a client that follows no redirects, because a request carries a
+// credential.
+func newHTTPClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, idleConnections
@@ -100,9 +108,9 @@ func client() *http.Client {
 	}
 }
 
-// credential returns the managed identity that the settings name, else any credential
+// identity returns the managed identity that the settings name, else any identity
 // that the environment offers.
-func (s Settings) credential() (credential azcore.TokenCredential, err error) {
+func (s Settings) identity() (credential azcore.TokenCredential, err error) {
 	switch {
 	case strings.EqualFold(s.Credential, "managedidentity") || s.Credential == "" && s.ClientID != "":
 		credential, err = managedIdentity(s.ClientID)

@@ -36,7 +36,7 @@ func TestOpenNamesTheSettingAndTheFix(t *testing.T) {
 		"two at once":         {map[string]string{"__accountName": "A", "__credential": "password"}, []string{"__accountName is", `__credential is "password": use managedidentity`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(Read(environment(test.settings)))
+			_, err := Open(ReadSettings(environment(test.settings)))
 			for _, want := range test.want {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("got %v, want %q in it", err, want)
@@ -69,7 +69,7 @@ func TestOpenAcceptsTheConventionalSettings(t *testing.T) {
 		"address":              {"__tableServiceUri": "https://acct.table.core.chinacloudapi.cn/"},
 		"the host's leftovers": {"": "UseDevelopmentStorage=true", "__accountName": "ignored"},
 	} {
-		if _, err := Open(Read(environment(settings))); err != nil {
+		if _, err := Open(ReadSettings(environment(settings))); err != nil {
 			t.Errorf("%s: got %v, want no error", name, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestTheSettingsSelectTheCredential(t *testing.T) {
 		"whichever there is":        {Settings{}, false},
 		"whichever, of one account": {Settings{AccountName: "a"}, false},
 	} {
-		credential, err := test.settings.credential()
+		credential, err := test.settings.identity()
 		if err != nil {
 			t.Fatalf("%s: got %v, want no error", name, err)
 		}

@@ -149,7 +149,7 @@ func (s *settings) server() Server {
 func (s *settings) store() Store {
 	c := Store{
 		Kind:            s.oneOf("STORE", "tables", "memory"),
-		Account:         azure.Read(s.getenv),
+		Account:         azure.ReadSettings(s.getenv),
 		MemoryDirectory: secret.New(s.text("MEMORY_DIRECTORY", "")),
 		Pepper:          s.pepper("KEY_PEPPER"),
 		Retention:       s.retention("USAGE_RETENTION"),

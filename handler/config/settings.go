@@ -31,7 +31,7 @@ func (s *settings) err() error { return errors.Join(s.faults...) }
 // Source: https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
 func (s *settings) text(name, fallback string) string {
 	value := strings.TrimSpace(s.getenv(name))
-	if azure.IsUnresolved(value) {
+	if azure.IsUnresolvedReference(value) {
 		s.fault(name, "is a reference to Key Vault that was not resolved", "give the app's identity access to the secret")
 		return fallback
 	}

@@ -139,7 +139,7 @@ func (s *settings) credential(i int, e *endpointJSON) {
 		s.fault("UPSTREAMS", field+" has more than one of apiKey, setting and clientId", "keep only one")
 		return
 	}
-	if azure.IsUnresolved(c.APIKey.Reveal()) {
+	if azure.IsUnresolvedReference(c.APIKey.Reveal()) {
 		s.fault("UPSTREAMS", field+".apiKey is a reference to Key Vault, which Azure resolves only where it is a setting's whole value", "put it into a setting of its own, and name that setting in credential.setting")
 	}
 	e.Key, e.Identity = c.APIKey, upstream.Identity{ClientID: c.ClientID, Audience: c.Audience}

@@ -93,7 +93,7 @@ func NewPepper(secret string) (Pepper, error) {
 	switch {
 	case secret == "":
 		return Pepper{}, errors.New("is missing: set it to a long random text, such as the output of openssl rand -hex 32")
-	case azure.IsUnresolved(secret):
+	case azure.IsUnresolvedReference(secret):
 		return Pepper{}, errors.New("is a reference to Key Vault that was not resolved: give the app's identity access to the secret, or set the secret itself")
 	case len(secret) < minPepperLength:
 		return Pepper{}, errors.New("is shorter than 16 bytes: use a long random text, such as the output of openssl rand -hex 32")

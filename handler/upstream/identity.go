@@ -19,7 +19,7 @@ func (i Identity) tokens() (Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	return azure.Tokens(credential, i.scope()), nil
+	return azure.BearerTokens(credential, i.scope()), nil
 }
 
 func (i Identity) scope() string { return cmp.Or(i.Audience, inference) }

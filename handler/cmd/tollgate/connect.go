@@ -88,7 +88,7 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 		return nil, fmt.Errorf("log in with Entra ID: %w", err)
 	}
 	scope := strings.TrimRight(audience, "/") + "/.default"
-	tokens := azure.Tokens(credential, scope)
+	tokens := azure.BearerTokens(credential, scope)
 	return func(ctx context.Context) (string, error) {
 		token, err := tokens(ctx)
 		if err != nil {
@@ -194,9 +194,9 @@ func (a *app) storage() (azure.Settings, error) {
 	if a.setting(file, "STORE") == "memory" {
 		return azure.Settings{}, errors.New("STORE is memory, which only the gateway itself can read: set STORE to tables, or name the gateway with --server")
 	}
-	settings := azure.Read(a.getenv)
+	settings := azure.ReadSettings(a.getenv)
 	if settings == (azure.Settings{}) {
-		settings = azure.Read(file.value)
+		settings = azure.ReadSettings(file.value)
 	}
 	if settings == (azure.Settings{}) {
 		return settings, fmt.Errorf("AzureWebJobsStorage is missing in the environment and %s: "+

@@ -41,7 +41,7 @@ func (s *Store) entities(ctx context.Context) iter.Seq2[[]byte, error] {
 	options := &aztables.ListEntitiesOptions{Filter: &filter}
 	return func(yield func([]byte, error) bool) {
 		for more := true; more; {
-			page, err := azure.Page(ctx, s.client, options, pagePauses)
+			page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
 			if azure.HasCode(err, aztables.TableNotFound) {
 				return
 			}

@@ -91,7 +91,7 @@ func (s *Store) Rows(ctx context.Context, partition, from, to string) iter.Seq2[
 	options := &aztables.ListEntitiesOptions{Filter: &filter}
 	return func(yield func(ledger.Row, error) bool) {
 		for more := true; more; {
-			page, err := azure.Page(ctx, s.client, options, pagePauses)
+			page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
 			if azure.HasCode(err, aztables.TableNotFound) {
 				return
 			}
@@ -133,7 +133,7 @@ func (s *Store) firstPartition(ctx context.Context, filter string) (string, erro
 	one, columns := int32(1), "PartitionKey,RowKey"
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &one, Select: &columns}
 	for {
-		page, err := azure.Page(ctx, s.client, options, pagePauses)
+		page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return "", nil
 		}

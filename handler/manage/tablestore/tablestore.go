@@ -119,7 +119,7 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	top := int32(min(limit+1, 1000))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
 	for {
-		page, err := azure.Page(ctx, s.client, options, retryPauses)
+		page, err := azure.ReadPage(ctx, s.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil, "", nil
 		}

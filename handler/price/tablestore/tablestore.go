@@ -39,7 +39,7 @@ func New(service *aztables.ServiceClient, table string) *Store {
 func (s *Store) Read(ctx context.Context) (all price.Snapshot, err error) {
 	options := &aztables.ListEntitiesOptions{}
 	for {
-		page, err := azure.Page(ctx, s.client, options, retryPauses)
+		page, err := azure.ReadPage(ctx, s.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return all, nil
 		}

@@ -22,7 +22,7 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (deleted int, 
 	only := "PartitionKey,RowKey"
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Select: &only}
 	for {
-		page, err := azure.Page(ctx, s.client, options, retryPauses)
+		page, err := azure.ReadPage(ctx, s.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return deleted, nil
 		}

@@ -183,7 +183,7 @@ func (t table) list(ctx context.Context, q query, each func(partition string, ro
 		options.Select = &q.columns
 	}
 	for {
-		page, err := azure.Page(ctx, t.client, options, retryPauses)
+		page, err := azure.ReadPage(ctx, t.client, options, retryPauses)
 		if azure.HasCode(err, aztables.TableNotFound) {
 			return nil
 		}

@@ -151,7 +151,7 @@ func (a Authentication) token(audience string) (Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the managed identity: %w", err)
 	}
-	return azure.Tokens(credential, scope(audience)), nil
+	return azure.BearerTokens(credential, scope(audience)), nil
 }
 
 // scope returns the scope to ask tokens of an audience for.

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/secret"
 )
 
-// developmentStorage is the connection string that UseDevelopmentStorage=true means:
+// developmentStorage is the connection string for which UseDevelopmentStorage=true is short:
 // the emulator's published account. The SDK doesn't know the short form.
 // Source: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
 const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
@@ -37,11 +37,11 @@ func openWithKey(connection secret.Text, options *aztables.ClientOptions) (*azta
 	return service, nil
 }
 
-// connectionFault returns what is wrong with a connection string and the fix, or
-// nothing.
+// connectionFault returns what is wrong with a connection string, and the fix. It returns
+// nothing for a valid one.
 func connectionFault(text string) string {
 	const copied = "copy it from the storage account's access keys"
-	if IsUnresolved(text) {
+	if IsUnresolvedReference(text) {
 		return "is a reference to Key Vault that was not resolved: give the app's identity access to the secret"
 	}
 	parts := make(map[string]string)
@@ -73,10 +73,10 @@ func connectionFault(text string) string {
 	return ""
 }
 
-// accountName matches the names that Azure allows for storage accounts.
-var accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
+// accountNamePattern matches the names that Azure allows for storage accounts.
+var accountNamePattern = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 
-// address returns the URL of the tables of an account that is opened as an identity.
+// address returns the URL of the tables, for an account that is opened as an identity.
 func (s Settings) address() (string, error) {
 	switch {
 	case s.TableServiceURI != "":
@@ -86,7 +86,7 @@ func (s Settings) address() (string, error) {
 		return s.TableServiceURI, nil
 	case s.AccountName == "":
 		return "", fmt.Errorf("%s is missing: set it to a connection string or UseDevelopmentStorage=true, or set %s__accountName", setting, setting)
-	case !accountName.MatchString(s.AccountName):
+	case !accountNamePattern.MatchString(s.AccountName):
 		return "", fmt.Errorf("%s__accountName is %q: use only the account's name, 3 to 24 of a-z and 0-9", setting, s.AccountName)
 	}
 	return "https://" + s.AccountName + ".table.core.windows.net", nil
