@@ -1,8 +1,10 @@
-// Package alert tells operators that a percent of a counter's quota is used (alertAt): in
-// the log, as an event in Application Insights, and to a webhook. Of all instances, package
-// counter has one raise each alert, once a counter, period and percent.
+// Package alert tells operators when a counter has used a percent of its quota that the
+// limit names (alertAt): in the log, as an event in Application Insights, and by a webhook.
+// Package counter raises each alert at one instance only, once for each counter, period and
+// percent. A Notifier writes it to the log at once, and posts it to the webhook from a
+// queue, with retries.
 //
-// Start with Notifier.Notify.
+// Start reading at [Notifier.Notify].
 package alert
 
 import (
@@ -20,13 +22,15 @@ import (
 )
 
 // An Alert says that a percent of a counter's quota is used. Its JSON is the body of the
-// webhook's request. Amounts are JSON numbers of the limit's unit, money decimals in quotes.
+// webhook's request. Amounts are JSON numbers in the limit's unit, or quoted decimals if
+// they are money.
 type Alert struct {
-	// ID is that of the counter, the period and the percent: an alert that is sent again
-	// has the same.
-	ID string    `json:"id"`
+	// ID is made from the counter, the period and the percent, so an alert that is sent
+	// again has the same ID.
+	ID string `json:"id"`
+	// At is when the alert was raised.
 	At time.Time `json:"at"`
-	// Percent is the one of the limit's alertAt that was reached. Used may be more.
+	// Percent is the percent of the limit's alertAt that was reached. Used may be more.
 	Percent int `json:"percent"`
 	// Limit is the limit's full name: a group's begins with the group's id and a slash.
 	Limit string     `json:"limit"`
@@ -37,9 +41,10 @@ type Alert struct {
 	Used    json.RawMessage `json:"used"`
 	Quota   json.RawMessage `json:"quota"`
 	Period  limit.Period    `json:"period"`
-	ResetAt time.Time       `json:"resetAt"`
+	// ResetAt is when the period ends.
+	ResetAt time.Time `json:"resetAt"`
 
-	used, quota int64
+	amountUsed, amountOfQuota int64 // Used and Quota as numbers
 }
 
 // An Owner is the subscription, tier or group that the counter belongs to: exactly one of
@@ -61,7 +66,7 @@ func alertOf(a counter.Alert, now time.Time) Alert {
 	return Alert{ID: hex.EncodeToString(sum[:16]), At: now.UTC(), Percent: a.Percent,
 		Limit: name, Unit: unit, Owner: Owner(of.Owner), Counter: a.Key,
 		Used: limit.Amount{N: s.QuotaUsed, Unit: unit}.JSON(), Quota: limit.Amount{N: s.Quota, Unit: unit}.JSON(),
-		Period: s.Period, ResetAt: s.QuotaResetAt.UTC(), used: s.QuotaUsed, quota: s.Quota}
+		Period: s.Period, ResetAt: s.QuotaResetAt.UTC(), amountUsed: s.QuotaUsed, amountOfQuota: s.Quota}
 }
 
 // attrs returns the attributes of the alert's log line.
@@ -78,5 +83,5 @@ func (a *Alert) event() telemetry.Event {
 			"Subscription ID": a.Owner.Subscription, "Product ID": a.Owner.Tier, "Group ID": a.Owner.Group,
 			"Quota Period": string(a.Period), "Reset At": a.ResetAt.Format(time.RFC3339)},
 		Measurements: map[string]float64{"Percent": float64(a.Percent),
-			telemetry.QuotaUsed: telemetry.Amount(a.Unit, a.used), telemetry.QuotaLimit: telemetry.Amount(a.Unit, a.quota)}}
+			telemetry.QuotaUsed: telemetry.Amount(a.Unit, a.amountUsed), telemetry.QuotaLimit: telemetry.Amount(a.Unit, a.amountOfQuota)}}
 }

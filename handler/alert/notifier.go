@@ -17,25 +17,25 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// Events receives the event of each alert. Event must not block.
+// Events receives an event for each alert. Event must not block.
 type Events interface{ Event(telemetry.Event) }
 
 // A Config configures a Notifier. Log is required.
 type Config struct {
 	Log *slog.Logger
-	// Events receives the alerts' events; nil: telemetry is off.
+	// Events receives the alerts' events; nil for none.
 	Events Events
-	// Webhook gets the alerts; the zero Webhook gets none.
+	// Webhook receives the alerts; the zero Webhook receives none.
 	Webhook Webhook
-	// Transport replaces the webhook's connections.
+	// Transport makes the requests to the webhook; nil: over the network.
 	Transport http.RoundTripper
 }
 
 const (
-	// maxQueued is how many alerts may wait for the webhook, about 500 bytes each.
+	// maxQueued is the most alerts that wait for the webhook, at about 500 bytes each.
 	maxQueued = 256
-	// maxAttempts and maxAge bound the attempts to deliver an alert. Beyond maxAge, which
-	// counts from the alert, it gets only its first attempt.
+	// maxAttempts and maxAge, counted from when it was raised, bound the attempts to deliver
+	// an alert. An older one gets only its first attempt.
 	maxAttempts = 8
 	maxAge      = 10 * time.Minute
 	// minPause is the pause after the first failed attempt. It doubles with each, up to
@@ -43,7 +43,7 @@ const (
 	minPause, maxPause = time.Second, time.Minute
 )
 
-// A Notifier tells alerts to the log, telemetry and the webhook. Make one with New.
+// A Notifier sends alerts to the log, telemetry and the webhook. Make one with New.
 type Notifier struct {
 	config Config
 	ctx    context.Context // ends the attempts
@@ -51,13 +51,14 @@ type Notifier struct {
 
 	mu      sync.Mutex
 	closed  bool
-	queue   chan Alert    // for the webhook; nil: there is none
-	closing chan struct{} // closed once alerts get only one attempt more
-	done    chan struct{} // closed once the queue is empty
+	queue   chan Alert    // for the webhook; nil without one
+	closing chan struct{} // closed once each alert gets only one more attempt
+	done    chan struct{} // closed once the queue is closed and empty
 	lost    atomic.Int64
 }
 
-// New returns a notifier and starts to deliver to the webhook. It makes no call itself.
+// New returns a notifier and starts the goroutine that posts to the webhook. It posts
+// nothing itself.
 func New(config Config) *Notifier {
 	n := &Notifier{config: config, closing: make(chan struct{}), done: make(chan struct{})}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -73,8 +74,8 @@ func New(config Config) *Notifier {
 	return n
 }
 
-// Notify tells an alert. It writes the log line and the event; the webhook is called later,
-// by another goroutine. It never waits for the network.
+// Notify logs an alert, sends its event, and queues it for the webhook. It never waits for
+// the network.
 func (n *Notifier) Notify(raised counter.Alert) {
 	a := alertOf(raised, time.Now())
 	n.config.Log.LogAttrs(context.Background(), slog.LevelWarn, "limit threshold", a.attrs()...)
@@ -87,31 +88,32 @@ func (n *Notifier) Notify(raised counter.Alert) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		n.lose(&a, errors.New("the process stops"))
+		n.giveUp(&a, errors.New("the process is stopping"))
 		return
 	}
 	select {
 	case n.queue <- a:
 	default:
-		n.lose(&a, fmt.Errorf("%d alerts wait already", maxQueued))
+		n.giveUp(&a, fmt.Errorf("%d alerts are waiting already", maxQueued))
 	}
 }
 
-// lose counts and logs an alert that the webhook doesn't get.
-func (n *Notifier) lose(a *Alert, cause error) {
+// giveUp logs an alert that is not delivered to the webhook, and counts it.
+func (n *Notifier) giveUp(a *Alert, cause error) {
 	n.config.Log.Error("an alert was not delivered to ALERT_WEBHOOK_URL", "id", a.ID, "limit", a.Limit, "percent", a.Percent, "lost", n.lost.Add(1), "cause", cause.Error())
 }
 
+// run delivers the queued alerts, one after the other.
 func (n *Notifier) run() {
 	defer close(n.done)
 	for a := range n.queue {
 		if err := n.deliver(&a); err != nil {
-			n.lose(&a, err)
+			n.giveUp(&a, err)
 		}
 	}
 }
 
-// deliver posts an alert until the webhook takes it. Its error is that of the last attempt.
+// deliver posts an alert until the webhook accepts it. It returns the last attempt's error.
 func (n *Notifier) deliver(a *Alert) error {
 	body, err := json.Marshal(a)
 	if err != nil {
@@ -131,13 +133,14 @@ func (n *Notifier) deliver(a *Alert) error {
 	}
 }
 
-// pauseAfter returns the pause after a failed attempt: what the webhook asked for, or a time
-// that doubles, of which a random half is left out.
-func pauseAfter(attempt int, asked time.Duration) time.Duration {
-	usual := min(minPause<<(attempt-1), maxPause)
-	return min(cmp.Or(asked, usual/2+rand.N(usual/2)), maxPause)
+// pauseAfter returns the pause after a failed attempt: the webhook's Retry-After or, if that
+// is 0, half to all of a time that doubles with each attempt.
+func pauseAfter(attempt int, retryAfter time.Duration) time.Duration {
+	longest := min(minPause<<(attempt-1), maxPause)
+	return min(cmp.Or(retryAfter, longest/2+rand.N(longest/2)), maxPause)
 }
 
+// isClosing reports whether Close was called.
 func (n *Notifier) isClosing() bool {
 	select {
 	case <-n.closing:
@@ -157,8 +160,8 @@ func (n *Notifier) pause(d time.Duration) {
 	}
 }
 
-// Close makes one more attempt for each alert that waits, until ctx is done. Alerts that
-// are raised later go to the log and telemetry only.
+// Close makes one more attempt for each queued alert, until ctx is done. Alerts that are
+// raised later go only to the log and telemetry.
 func (n *Notifier) Close(ctx context.Context) {
 	n.mu.Lock()
 	if !n.closed && n.queue != nil {

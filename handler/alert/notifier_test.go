@@ -279,7 +279,7 @@ func TestAHangingWebhookDelaysNobodyAndItsQueueIsBounded(t *testing.T) {
 			t.Errorf("got a wait of %s for 300 alerts, want none", waited)
 		}
 		synctest.Wait()
-		if lost := strings.Count(log.String(), "256 alerts wait already"); lost < 43 || lost > 44 || len(sent.got) != 300 {
+		if lost := strings.Count(log.String(), "256 alerts are waiting already"); lost < 43 || lost > 44 || len(sent.got) != 300 {
 			t.Errorf("got %d alerts lost and %d events, want 43 or 44 lost beyond a queue of 256, and all 300 events", lost, len(sent.got))
 		}
 		close(r.hang)
@@ -307,7 +307,7 @@ func TestClosingMakesOneMoreAttemptWithoutPauses(t *testing.T) {
 			t.Errorf("got %d lost alerts, want 2: %s", lost, log)
 		}
 		n.Notify(raised("d/tokens", 80, standing)) // after Close: logged, without a panic
-		if !strings.Contains(log.String(), "the process stops") {
+		if !strings.Contains(log.String(), "the process is stopping") {
 			t.Errorf("got the log %s, want that the alert after Close was not delivered", log)
 		}
 	})

@@ -18,23 +18,23 @@ import (
 	"tollgate/handler/secret"
 )
 
-// A Webhook is where alerts are posted. The zero Webhook gets none.
+// A Webhook is an address to which alerts are posted. The zero Webhook is none.
 type Webhook struct {
-	// URL is an https address, or an http address of this machine. It may hold a secret.
+	// URL is an https address, or an http address of this machine. It may contain a secret.
 	URL secret.Text
-	// Secret signs what is posted.
+	// Secret is the key that signs each request; see Sign.
 	Secret secret.Text
 }
 
-// MinSecretLength is how long a Webhook's Secret must be at least, in bytes.
+// MinSecretLength is the least length of a Webhook's Secret, in bytes.
 const MinSecretLength = 32
 
-// HeaderSignature holds the time of the attempt, in seconds since 1970, and the signature:
-// t=1764416828,v1=5257a8…
+// HeaderSignature is the header with the time of the attempt, in seconds since 1970, and the
+// signature: t=1764416828,v1=5257a8…
 const HeaderSignature = "X-Tollgate-Signature"
 
-// Sign returns a request's signature: HMAC-SHA-256 over the time of the attempt, a point and
-// the body, with the time, as HeaderSignature holds them.
+// Sign returns the value of HeaderSignature for a body posted at a time. The signature is an
+// HMAC-SHA-256 of the time, a period and the body.
 func Sign(key secret.Text, at time.Time, body []byte) string {
 	stamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(key.Reveal()))
@@ -46,7 +46,7 @@ func Sign(key secret.Text, at time.Time, body []byte) string {
 // attemptTimeout bounds one attempt to post.
 const attemptTimeout = 10 * time.Second
 
-// newTransport returns the webhook's connections. It uses no proxy.
+// newTransport returns a transport for the webhook's requests. It uses no proxy.
 func newTransport() http.RoundTripper {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -57,15 +57,15 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// A failure is an attempt that the webhook didn't take.
+// A failure says why an attempt failed.
 type failure struct {
-	cause error // says nothing of the URL
-	final bool  // another attempt would fail too
-	wait  time.Duration
+	cause error         // doesn't contain the URL
+	final bool          // another attempt would fail too
+	wait  time.Duration // the webhook's Retry-After; 0: none
 }
 
-// post makes one attempt. A transport follows no redirects, and its errors don't contain
-// the URL. It returns nil once the webhook has taken the alert.
+// post makes one attempt, and returns nil if the webhook accepts the alert. A transport
+// follows no redirects, and its errors don't contain the URL.
 func (w Webhook) post(ctx context.Context, transport http.RoundTripper, body []byte) *failure {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -81,7 +81,7 @@ func (w Webhook) post(ctx context.Context, transport http.RoundTripper, body []b
 		return &failure{cause: err}
 	}
 	defer response.Body.Close()
-	_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be reused
 	status := response.StatusCode
 	if status >= 200 && status < 300 {
 		return nil
@@ -89,7 +89,7 @@ func (w Webhook) post(ctx context.Context, transport http.RoundTripper, body []b
 	return &failure{cause: fmt.Errorf("the webhook answered %d", status), final: !temporary(status), wait: azure.RetryAfter(response.Header, time.Now())}
 }
 
-// temporary reports whether a later attempt may succeed where this was the status.
+// temporary reports whether another attempt may succeed after one with this status.
 func temporary(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

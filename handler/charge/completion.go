@@ -11,12 +11,12 @@ type Completion struct {
 	// Choices is the number of completions asked for. Cap is the limit the model
 	// enforces on each, in tokens; 0 means none.
 	Choices, Cap int64
-	// Prediction is Prompt.Prediction.
+	// Prediction is the prompt's Prediction: tokens charged on top of each completion.
 	Prediction int64
 	// Reserved reports whether the cap was reserved, which makes the cap the bound.
 	Reserved bool
-	// Elapsed is the time that the endpoint worked on the call, with the time that it
-	// may go on. Rate is the most the model writes of each completion, in tokens a
+	// Elapsed is the time that the endpoint has worked on the call, plus the time that it
+	// may go on. Rate is the most that the model writes of each completion, in tokens a
 	// second.
 	Elapsed time.Duration
 	Rate    int64

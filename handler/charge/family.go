@@ -19,7 +19,8 @@ type Family struct {
 	// Tokenizer reports whether Encoding splits text into the model's own tokens.
 	Tokenizer bool
 	operation.CapRules
-	// Preamble is the text its template puts before every chat, in tokens.
+	// Preamble is the size of the text that the template puts before every chat, in
+	// tokens.
 	Preamble int64
 	// Image is the highest cost of an image, and ImageLow of an image in low
 	// detail, in tokens; 0 if the model's maker doesn't publish it.
@@ -33,22 +34,23 @@ type Family struct {
 // names aren't evidence of which model answers.
 func FamilyOf(family, own, model string) Family {
 	if family != "" {
-		return named(family)
+		return familyOfName(family)
 	}
-	if f := named(own); f.Encoding.Known() || own == model {
+	if f := familyOfName(own); f.Encoding.Known() || own == model {
 		return f
 	}
-	f := named(model)
+	f := familyOfName(model)
 	f.Name, f.Template, f.Tokenizer, f.Image, f.ImageLow = own, false, false, 0, 0
 	return f
 }
 
-func named(name string) Family {
+// familyOfName returns the family that a model's or family's name says.
+func familyOfName(name string) Family {
 	f := Family{Name: name, Encoding: tokens.ForModel(name)}
 	plain := strings.ToLower(name[strings.LastIndexByte(name, '/')+1:])
 	f.Template = f.Encoding.Exact()
 	f.Tokenizer = f.Template || strings.HasPrefix(plain, "deepseek-v3") || f.Encoding.OpenAI()
-	f.NewerCap = beginsWith(plain, reasoning)
+	f.NewerCap = isOneOf(plain, newerCapModels)
 	f.EitherCap = f.Encoding.OpenAI() && !f.NewerCap && !strings.HasPrefix(plain, "gpt-oss")
 	f.Image, f.ImageLow = imageCost(plain)
 	if strings.HasPrefix(plain, "gpt-oss") {
@@ -62,14 +64,14 @@ func named(name string) Family {
 // Source: https://cookbook.openai.com/articles/openai-harmony
 const harmonyPreamble = 128
 
-// reasoning lists the names, or their beginnings, of OpenAI's models that refuse
-// max_tokens. Foundry's model router may pass a call to one of them.
+// newerCapModels lists the names, or their beginnings, of OpenAI's models that refuse
+// max_tokens and take max_completion_tokens. Foundry's model router may pass a call to one of them.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/reasoning
-var reasoning = []string{"o1", "o3", "o4", "gpt-5", "codex-mini", "model-router"}
+var newerCapModels = []string{"o1", "o3", "o4", "gpt-5", "codex-mini", "model-router"}
 
-// beginsWith reports whether a name is one of families, or continues one with a
-// dash or a dot.
-func beginsWith(name string, families []string) bool {
+// isOneOf reports whether a name is one of families, or goes on from one with a dash
+// or a dot.
+func isOneOf(name string, families []string) bool {
 	for _, family := range families {
 		if rest, ok := strings.CutPrefix(name, family); ok && (rest == "" || rest[0] == '-' || rest[0] == '.') {
 			return true

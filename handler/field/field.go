@@ -1,5 +1,7 @@
-// Package field says what is wrong with fields of documents that people write, and
-// which texts can be shown to others.
+// Package field describes faults in fields of documents that people write, such as a tier or
+// a price, and tells which texts are safe to show to others.
+//
+// Start reading at [Faults].
 package field
 
 import (
@@ -32,9 +34,9 @@ func (f *Faults) Check(ok bool, field, problem, fix string) {
 // Err returns all faults as one error, or nil.
 func (f *Faults) Err() error { return errors.Join(*f...) }
 
-// Printable reports whether a text can be shown safely anywhere: it is UTF-8 without
-// control characters, which a terminal would obey, line separators, and marks that
-// change the direction of the text around it.
+// Printable reports whether a text is safe to show anywhere: it is UTF-8 and has no control
+// characters, which a terminal would obey, no line separators, and no marks that change the
+// direction of the text around them.
 func Printable(text string) bool {
 	return utf8.ValidString(text) && strings.IndexFunc(text, unprintable) < 0
 }

@@ -64,7 +64,7 @@ func (c *call) reportedUsage(u limit.Usage) limit.Usage {
 // and each completion's text was kept apart.
 func (c *call) knownUsage(seen int64, unread bool) (limit.Usage, bool) {
 	p := c.promptOfFamily()
-	return c.countedUsage(seen), p.Known && p.Shown && !unread && c.request.Envelope().Completions <= maxChoices
+	return c.countedUsage(seen), p.Known && p.AnswerKnown && !unread && c.request.Envelope().Completions <= maxChoices
 }
 
 // countedUsage returns the charge by Tollgate's count: the prompt, the text seen, and
@@ -91,7 +91,7 @@ func (c *call) withReportedPrompt(bound, reported limit.Usage) limit.Usage {
 	if reported.PromptTokens == 0 {
 		return bound
 	}
-	if !c.promptOfFamily().AtOnce {
+	if !c.promptOfFamily().ReadAtStart {
 		reported.EstimatedPromptTokens = max(bound.PromptTokens-reported.PromptTokens, 0)
 		reported.PromptTokens += reported.EstimatedPromptTokens
 	}

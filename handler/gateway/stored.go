@@ -74,7 +74,7 @@ const storedRetry = 5 * time.Second
 // which is gone. The caller can't tell the two apart.
 func unknownResponse(field string) *problem {
 	return &problem{status: http.StatusNotFound, code: "response_not_found", kind: kindRequest, param: field,
-		message: fmt.Sprintf("This subscription has no such response. Endpoints store responses for %d days, unless they were made with store: false.", stored.Kept/(24*time.Hour))}
+		message: fmt.Sprintf("This subscription has no such response. Endpoints store responses for %d days, unless they were made with store: false.", stored.Retention/(24*time.Hour))}
 }
 
 // continuedTokens returns the most tokens that the model reads of the stored response which

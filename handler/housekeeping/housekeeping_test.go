@@ -241,7 +241,7 @@ func (unwritable) Apply(context.Context, []ledger.Change) ([]ledger.Version, err
 func TestOwnersOfResponsesThatAreNoLongerKeptAreDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newFixture(t)
-		for i, ago := range []time.Duration{0, stored.Kept - time.Hour, stored.Kept + time.Hour, 400 * 24 * time.Hour} {
+		for i, ago := range []time.Duration{0, stored.Retention - time.Hour, stored.Retention + time.Hour, 400 * 24 * time.Hour} {
 			if err := h.stored.Put(t.Context(), stored.Response{ID: fmt.Sprint("resp_", i), Subscription: "acme", Created: time.Now().Add(-ago)}); err != nil {
 				t.Fatal(err)
 			}

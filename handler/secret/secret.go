@@ -1,4 +1,5 @@
-// Package secret provides Text, a string that can't be printed or logged by accident.
+// Package secret provides Text, a string that can't be printed or logged by accident, and
+// tells by their names which headers may hold secrets.
 package secret
 
 import (

@@ -1,4 +1,5 @@
-// Package shape names the APIs that callers and endpoints speak.
+// Package shape names the APIs that callers and endpoints speak. Which operations an API
+// has, and at which paths, is in the values of package operation.
 package shape
 
 import (
@@ -6,7 +7,7 @@ import (
 	"strings"
 )
 
-// Shape is an API: the paths and parameters that a call may have.
+// A Shape is an API: it decides which paths and parameters a call may have.
 type Shape string
 
 // The shapes of Foundry's endpoints.

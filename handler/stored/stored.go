@@ -1,7 +1,8 @@
-// Package stored remembers which subscription made a response that an endpoint keeps,
-// and which endpoint that is. Responses of all callers are kept under the same account
-// upstream, where whoever knows an id could read, continue or delete them: Tollgate lets
-// only the subscription that made a response name it.
+// Package stored remembers which subscription made each response that an endpoint keeps,
+// and which endpoint has it. Endpoints keep the responses of all callers under one account,
+// in which anybody who knows an id could read, continue or delete them; Tollgate lets only
+// the subscription that made a response name it. Responses has a row of the store for each
+// response, and keeps the latest in memory.
 //
 // Start reading at [Responses].
 package stored
@@ -14,12 +15,12 @@ import (
 	"time"
 )
 
-// Kept is how long an endpoint keeps a response at most. After that nobody needs to
-// know whose it was.
+// Retention is the longest time that an endpoint keeps a response. After that its owner
+// need not be remembered.
 // Source: https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
-const Kept = 30 * 24 * time.Hour
+const Retention = 30 * 24 * time.Hour
 
-// A Response is what is remembered of a stored response. It never changes.
+// A Response says who made a stored response, and where it is. It never changes.
 type Response struct {
 	// ID is the endpoint's id for it. It must be WellFormed.
 	ID string
@@ -29,16 +30,15 @@ type Response struct {
 	Endpoint string
 	// Model is callers' name for the model that wrote it.
 	Model string
-	// Tokens is what the call that made it was charged, for prompt and completion: the
-	// most that a model reads of it, and of the responses before it, if a call goes on
-	// with it.
+	// Tokens is what the call that made it was charged, for prompt and completion. A model
+	// that continues it reads no more than that of it and of the responses before it.
 	Tokens int64
 	// Created is when it was made.
 	Created time.Time
 }
 
 // Expired reports whether an endpoint no longer keeps the response.
-func (r Response) Expired(now time.Time) bool { return now.Sub(r.Created) > Kept }
+func (r Response) Expired(now time.Time) bool { return now.Sub(r.Created) > Retention }
 
 // maxID is the longest id, in bytes. OpenAI's have 53.
 const maxID = 128
@@ -60,8 +60,8 @@ func WellFormed(id string) bool {
 }
 
 var (
-	// ErrUnknown means that no such response is known, or that it isn't the caller's.
-	// Nothing tells the two apart.
+	// ErrUnknown means that the store has no such response, or that it isn't the caller's;
+	// callers must not learn which.
 	ErrUnknown = errors.New("unknown response")
 	// ErrTaken means that another subscription's response has the id.
 	ErrTaken = errors.New("the id belongs to another subscription's response")
@@ -69,38 +69,37 @@ var (
 
 // Store keeps responses until they expire.
 type Store interface {
-	// Put adds a response, in one operation. To put the same response again changes
-	// nothing. If the id is another subscription's, the error is ErrTaken.
+	// Put adds a response, in one operation. Putting the same response again changes
+	// nothing. If another subscription's response has the id, the error is ErrTaken.
 	Put(ctx context.Context, r Response) error
 	// Get returns a response that was put at most Kept before now, or ErrUnknown.
 	Get(ctx context.Context, id string, now time.Time) (Response, error)
-	// DeleteExpired deletes responses that Get doesn't return any more, perhaps some
-	// time after that, and returns how many.
+	// DeleteExpired deletes responses that Get no longer returns, and returns how many. It
+	// may leave some for a later call.
 	DeleteExpired(ctx context.Context, now time.Time) (int, error)
 }
 
 const (
-	// remembered is the most responses that Responses keeps in memory.
-	remembered = 8192
-	// storeTimeout bounds an operation of the store, with its retries. The end of an
-	// answer waits for it.
+	// maxInMemory is the most responses that Responses keeps in memory.
+	maxInMemory = 8192
+	// storeTimeout bounds an operation of the store, with its retries: the end of an answer
+	// waits for one.
 	storeTimeout = 5 * time.Second
 )
 
-// Responses records responses and finds them again. It keeps the latest in memory, so
-// that a conversation at one instance needs no reading. Make one with New.
+// Responses records responses and finds them again. It keeps the latest in memory, so that
+// a conversation with one instance reads nothing from the store. Make one with New.
 type Responses struct {
 	store Store
 
-	mu          sync.Mutex
-	known, last map[string]Response // last holds those that were known before known was emptied
+	mu               sync.Mutex
+	latest, previous map[string]Response // previous is the latest of before it was last emptied
 }
 
-// New returns Responses that are kept in a store.
+// New returns Responses in a store.
 func New(store Store) *Responses { return &Responses{store: store} }
 
-// Record records who made a response. If it returns an error, the response can't be
-// named by anybody.
+// Record records who made a response. If it returns an error, nobody can name the response.
 func (s *Responses) Record(ctx context.Context, r Response) error {
 	if !WellFormed(r.ID) {
 		return errors.New("the response's id is not well-formed")
@@ -110,7 +109,7 @@ func (s *Responses) Record(ctx context.Context, r Response) error {
 	if err := s.store.Put(ctx, r); err != nil {
 		return fmt.Errorf("record a response: %w", err)
 	}
-	s.keep(r)
+	s.remember(r)
 	return nil
 }
 
@@ -131,7 +130,7 @@ func (s *Responses) Find(ctx context.Context, subscription, id string) (Response
 		} else if err != nil {
 			return Response{}, fmt.Errorf("find a response: %w", err)
 		}
-		s.keep(found)
+		s.remember(found)
 	}
 	if found.Subscription != subscription || found.Expired(now) {
 		return Response{}, ErrUnknown
@@ -143,19 +142,19 @@ func (s *Responses) Find(ctx context.Context, subscription, id string) (Response
 func (s *Responses) recall(id string) (found Response, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if found, known = s.known[id]; !known {
-		found, known = s.last[id]
+	if found, known = s.latest[id]; !known {
+		found, known = s.previous[id]
 	}
 	return found, known
 }
 
-// keep keeps a response in memory. When half of the room is used, it forgets those that
-// were not kept since the last time.
-func (s *Responses) keep(r Response) {
+// remember keeps a response in memory. When half of the room is used, it forgets the
+// responses from before it last did so.
+func (s *Responses) remember(r Response) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known == nil || len(s.known) >= remembered/2 {
-		s.known, s.last = make(map[string]Response), s.known
+	if s.latest == nil || len(s.latest) >= maxInMemory/2 {
+		s.latest, s.previous = make(map[string]Response), s.latest
 	}
-	s.known[r.ID] = r
+	s.latest[r.ID] = r
 }

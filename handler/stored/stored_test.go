@@ -97,7 +97,7 @@ func TestAResponseIsNotFoundAfterItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stored.New(memstore.New(nil))
 		record(t, s, made("resp_1", "acme"))
-		time.Sleep(stored.Kept)
+		time.Sleep(stored.Retention)
 		if _, err := s.Find(t.Context(), "acme", "resp_1"); err != nil {
 			t.Errorf("got error %v on the last day, want the response", err)
 		}

@@ -1,5 +1,8 @@
-// Package strangers limits the log lines about calls without a valid credential, which
-// anybody can cause by the million. It writes some of the lines and counts the rest.
+// Package strangers limits the log lines about calls without a valid credential, of which
+// anybody can make millions. It writes the first lines of each kind, a few more every
+// minute, and the number of those that it left out.
+//
+// Start reading at [Log.Write].
 package strangers
 
 import (
@@ -12,10 +15,12 @@ import (
 )
 
 const (
-	// linesAtOnce and linesAMinute limit the lines of one kind.
+	// linesAtOnce is the most lines of one kind in a burst, and linesAMinute the most in a
+	// minute after that.
 	linesAtOnce  = 10
 	linesAMinute = 10
-	// countsEvery is how often a line reports the number of lines left out.
+	// countsEvery is the time from the first line left out until a line reports how many
+	// there were.
 	countsEvery = time.Minute
 )
 
@@ -31,6 +36,7 @@ type Log struct {
 // A kind identifies lines that share a limit.
 type kind struct{ message, outcome string }
 
+// A bucket limits the lines of one kind.
 type bucket struct {
 	limiter *rate.Limiter
 	leftOut int64

@@ -175,7 +175,7 @@ func (f *faults) checkCounterKey(field string, k CounterKey) {
 		known := p.placeholder == SubscriptionPart || p.placeholder == GroupPart || p.placeholder == ClientIPPart || p.placeholder == ModelPart
 		part := fmt.Sprintf("{%s}", p.placeholder)
 		f.check(known || isHeader, field, "has the unknown part "+part, fix)
-		f.check(!isHeader || !secret.Header(header), field, "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
+		f.check(!isHeader || !secret.SensitiveHeader(header), field, "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
 	}
 	f.check(!strings.ContainsAny(text.String(), "{}"), field, "has an unmatched brace", fix)
 	f.checkText(field, text.String())

@@ -121,7 +121,7 @@ func parseSource(source string) (func(*Call, Place) string, error) {
 		return predefined[inner], nil
 	case header == "" || strings.Contains(header, " "):
 		return nil, fmt.Errorf("has %q: name the header, such as {header:X-Team}", source)
-	case secret.Header(header):
+	case secret.SensitiveHeader(header):
 		return nil, fmt.Errorf("has %q, which would put secrets into metrics: choose another header", source)
 	}
 	header = http.CanonicalHeaderKey(header)

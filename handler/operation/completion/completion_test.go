@@ -57,7 +57,7 @@ func TestACompletionsPromptIsKnownAndItsAnswerIsNot(t *testing.T) {
 		{`{"prompt":"hello world"}`, "DeepSeek-R1", false, 2},
 	} {
 		got := charge.PromptOf(parsed(t, test.body), charge.FamilyOf("", test.model, test.model))
-		if got.Known != test.known || got.Tokens < test.tokens || got.Known && (got.Shown || got.Tokens != test.tokens) {
+		if got.Known != test.known || got.Tokens < test.tokens || got.Known && (got.AnswerKnown || got.Tokens != test.tokens) {
 			t.Errorf("%s for %s: got %+v, want known %t, not shown, and %d tokens, or more if bounded", test.body, test.model, got, test.known, test.tokens)
 		}
 	}

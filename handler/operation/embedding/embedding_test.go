@@ -33,7 +33,7 @@ func TestAnEmbeddingsPromptIsKnownForOpenAIsModels(t *testing.T) {
 		{`{"input":[15339,1917]}`, "Cohere-embed-v3-english", false, 2},
 	} {
 		got := charge.PromptOf(parsed(t, test.body), charge.FamilyOf("", test.model, test.model))
-		if got.Known != test.known || got.Tokens < test.tokens || test.known && (got.Tokens != test.tokens || !got.Shown) {
+		if got.Known != test.known || got.Tokens < test.tokens || test.known && (got.Tokens != test.tokens || !got.AnswerKnown) {
 			t.Errorf("%s for %s: got %+v, want known %t and %d tokens, or more if bounded", test.body, test.model, got, test.known, test.tokens)
 		}
 	}

@@ -95,10 +95,10 @@ func expire(t *testing.T, store stored.Store, now time.Time) {
 	for i := range all {
 		put(t, store, response(fmt.Sprintf("resp_old%d", i), now))
 	}
-	last := response("resp_last", now.Add(stored.Kept*3/2))
+	last := response("resp_last", now.Add(stored.Retention*3/2))
 	put(t, store, last)
-	end := now.Add(stored.Kept)
-	for _, at := range []time.Time{now, now.Add(stored.Kept / 2), end} {
+	end := now.Add(stored.Retention)
+	for _, at := range []time.Time{now, now.Add(stored.Retention / 2), end} {
 		if _, err := store.Get(t.Context(), "resp_old0", at); err != nil {
 			t.Errorf("got error %v after %v, want the response", err, at.Sub(now))
 		}
@@ -107,13 +107,13 @@ func expire(t *testing.T, store stored.Store, now time.Time) {
 		t.Errorf("on the last day: got %d deleted, %v; want none", n, err)
 	}
 	wantUnknown(t, store, "resp_old0", end.Add(time.Second))
-	later := end.Add(stored.Kept + time.Hour)
+	later := end.Add(stored.Retention + time.Hour)
 	deleted, err := store.DeleteExpired(t.Context(), later)
 	if err != nil || deleted < all {
 		t.Errorf("got %d deleted, %v; want %d or more", deleted, err, all)
 	}
 	wantUnknown(t, store, "resp_old0", now) // gone, not just out of date
-	if _, err := store.Get(t.Context(), last.ID, last.Created.Add(stored.Kept)); err != nil {
+	if _, err := store.Get(t.Context(), last.ID, last.Created.Add(stored.Retention)); err != nil {
 		t.Errorf("a later response: got error %v, want it still there", err)
 	}
 	if n, err := store.DeleteExpired(t.Context(), later); n != 0 || err != nil {

@@ -18,7 +18,7 @@ const maxBatch = 100
 
 // DeleteExpired deletes the partitions of periods in which every response has expired.
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (deleted int, err error) {
-	filter := fmt.Sprintf("PartitionKey lt '%s'", prefix(periodOf(now.Add(-stored.Kept-skew))))
+	filter := fmt.Sprintf("PartitionKey lt '%s'", prefix(periodOf(now.Add(-stored.Retention-skew))))
 	only := "PartitionKey,RowKey"
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Select: &only}
 	for {

@@ -37,7 +37,7 @@ func New(service *aztables.ServiceClient, table string) *Store {
 const (
 	// period is the time that one set of partitions is for. Rows live for up to one
 	// period longer than responses.
-	period = stored.Kept
+	period = stored.Retention
 	// skew is the most that the clocks of two instances are believed to differ.
 	skew = 15 * time.Minute
 )
@@ -86,7 +86,7 @@ func (s *Store) Put(ctx context.Context, r stored.Response) error {
 }
 
 func (s *Store) Get(ctx context.Context, id string, now time.Time) (stored.Response, error) {
-	for number := periodOf(now.Add(skew)); number >= periodOf(now.Add(-stored.Kept-skew)); number-- {
+	for number := periodOf(now.Add(skew)); number >= periodOf(now.Add(-stored.Retention-skew)); number-- {
 		found, err := s.get(ctx, partition(number, id), id)
 		if azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound) {
 			continue
