@@ -35,7 +35,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A callSums adds up the tokens of settled calls from the lines of the gateway's log.
+// callSums adds up the tokens of settled calls from the lines of the gateway's log.
 type callSums struct {
 	slog.Handler
 	mu      sync.Mutex

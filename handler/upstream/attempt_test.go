@@ -11,8 +11,9 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// idleConnection returns a client with an idle connection. The server closes that
-// without an answer, closes after the next call arrives. New connections work.
+// idleConnection returns a client with an idle connection. The server closes the
+// connection without an answer when the next call has been there for the time closes. New
+// connections work.
 func idleConnection(t *testing.T, closes time.Duration) (client *upstream.Client, calls *atomic.Int64) {
 	t.Helper()
 	calls = new(atomic.Int64)
@@ -55,7 +56,7 @@ func TestACallThatBreaksLaterIsNotSentAgain(t *testing.T) {
 		_, err := client.Send(t.Context(), aCall(false))
 		var failed *upstream.Error
 		if !errors.As(err, &failed) || failed.Reason != upstream.Unreachable || !failed.Accepted || calls.Load() != 2 {
-			t.Errorf("got %v after %d calls, want an accepted call whose connection broke, after 1", err, calls.Load()-1)
+			t.Errorf("got %v after %d requests, want %s of an accepted call after 1", err, calls.Load()-1, upstream.Unreachable)
 		}
 	})
 }

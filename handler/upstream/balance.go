@@ -40,16 +40,17 @@ func neutral(err error) bool {
 	return throttled(err) || notFound(err)
 }
 
-func throttled(err error) bool { return answered(err, http.StatusTooManyRequests) }
+func throttled(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
 
-func notFound(err error) bool { return answered(err, http.StatusNotFound) }
+func notFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
 
-func answered(err error, status int) bool {
+func hasStatus(err error, status int) bool {
 	refused, ok := errors.AsType[*StatusError](err)
 	return ok && refused.Status == status
 }
 
-// candidates returns the deployments that a selection allows, whatever their state. The error is ErrModel, ErrEndpoint, ErrOperation or ErrExtraParameters.
+// candidates returns the deployments that a selection allows, whatever their state. The
+// error is ErrModel, ErrEndpoint, ErrOperation or ErrExtraParameters.
 func (c *Client) candidates(selection Selection) ([]*deployment, error) {
 	switch selection.ExtraParameters {
 	case "", "error", "drop", PassThrough:
@@ -87,7 +88,7 @@ func (c *Client) candidates(selection Selection) ([]*deployment, error) {
 	return found, nil
 }
 
-// has reports whether there is an endpoint of a name.
+// has reports whether there is an endpoint with a name.
 func (c *Client) has(name string) bool {
 	return slices.ContainsFunc(c.endpoints, func(e *validEndpoint) bool { return e.Name == name })
 }
@@ -116,11 +117,11 @@ func order(candidates []*deployment, selection Selection) []*deployment {
 	return ordered
 }
 
-// lot returns the number that a subscription's calls of a model draw for an endpoint.
-// Over all subscriptions it has an exponential distribution, so that divided by the
-// weight it is the smallest of several in proportion to the weights. It depends on
-// nothing else: every instance draws the same, and an endpoint that is added or
-// removed changes no other's lot. This is weighted rendezvous hashing.
+// lot returns the number that a subscription's calls of a model draw for an endpoint. Over
+// all subscriptions the numbers have an exponential distribution: divided by the weights,
+// an endpoint's number is the smallest with a probability in proportion to its weight. A
+// lot depends on its arguments alone, so every instance draws the same, and adding or
+// removing an endpoint changes no other's lot. This is weighted rendezvous hashing.
 // Source: https://en.wikipedia.org/wiki/Rendezvous_hashing#Weighted_rendezvous_hash
 func lot(subscription, model, endpoint string) float64 {
 	if subscription == "" {
@@ -136,9 +137,9 @@ func lot(subscription, model, endpoint string) float64 {
 	return -math.Log(uniform)
 }
 
-// budget bounds how many calls to a failing deployment are retried elsewhere: ten,
-// then one in ten of its calls. So its failure adds little to the others' load.
-// gRPC's retry throttling works like this.
+// budget bounds how many calls to a failing deployment are retried elsewhere: ten, and
+// then one in ten of its calls, so that its failure adds little to the others' load. It
+// works like gRPC's retry throttling.
 // Source: https://github.com/grpc/proposal/blob/master/A6-client-retries.md
 type budget struct {
 	mu     sync.Mutex
@@ -147,7 +148,7 @@ type budget struct {
 
 const (
 	fullBudget = 100
-	aRetry     = 10
+	retryCost  = 10
 )
 
 func newBudget() budget { return budget{tenths: fullBudget} }
@@ -158,15 +159,15 @@ func (b *budget) earn() {
 	b.tenths = min(b.tenths+1, fullBudget)
 }
 
-// left reports whether a retry is left.
-func (b *budget) left() bool {
+// hasRetry reports whether a retry is left.
+func (b *budget) hasRetry() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.tenths >= aRetry
+	return b.tenths >= retryCost
 }
 
 func (b *budget) spend() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tenths -= aRetry
+	b.tenths -= retryCost
 }

@@ -15,11 +15,11 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// pool is a client of endpoints a, b, ... with a handler each, and the names of
-// those that were asked.
+// pool is a client of endpoints a, b, … with a handler each, and the names of the
+// endpoints that the last call was sent to.
 type pool struct {
 	*upstream.Client
-	asked []string
+	called []string
 }
 
 func newPool(t *testing.T, handlers ...http.HandlerFunc) *pool {
@@ -37,7 +37,7 @@ func poolOf(t *testing.T, endpoints []upstream.Endpoint, handlers ...http.Handle
 	wires := make(map[string]*wire)
 	for i, handler := range handlers {
 		if handler != nil {
-			wires[fmt.Sprintf("127.0.0.1:%d", i)] = onWire(t, handler)
+			wires[fmt.Sprintf("127.0.0.1:%d", i)] = serveOnWire(t, handler)
 		}
 	}
 	p.DialBy(func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -57,13 +57,13 @@ func (p *pool) sendFor(t *testing.T, model string) (asked, outcome string) {
 }
 
 func (p *pool) sendCall(t *testing.T, call upstream.Call) (asked, outcome string) {
-	p.asked = nil
+	p.called = nil
 	call.Body = func(target upstream.Target) [][]byte {
-		p.asked = append(p.asked, target.Endpoint)
+		p.called = append(p.called, target.Endpoint)
 		return [][]byte{[]byte("{"), nil, []byte("}")}
 	}
 	response, err := p.Send(t.Context(), call)
-	asked = strings.Join(p.asked, "")
+	asked = strings.Join(p.called, "")
 	var refused *upstream.StatusError
 	var failed *upstream.Error
 	var unavailable *upstream.UnavailableError
@@ -147,8 +147,8 @@ func TestIfAllEndpointsFailTheCallerGetsTheLastFailure(t *testing.T) {
 	})
 }
 
-// This is how a provisioned deployment overflows: while it is paused calls go
-// straight to the other endpoint, and then come back.
+// This is how a provisioned deployment overflows: while it is paused, calls go straight to
+// the other endpoint; then they come back.
 func TestAnEndpointIsPausedForAsLongAsItAsks(t *testing.T) {
 	for after, pause := range map[string]time.Duration{"": time.Second, "20": 20 * time.Second, "86400": 5 * time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
@@ -240,9 +240,9 @@ func TestARefusalWhoseBodyHangsIsRetriedElsewhere(t *testing.T) {
 	})
 }
 
-// A call that tries a paused endpoint may take minutes. Other calls don't wait for
-// it if there is no other endpoint.
-func TestACallThatTriesAPausedEndpointKeepsNoOtherOut(t *testing.T) {
+// A call that tests a paused endpoint may take minutes. Other calls don't wait for it if
+// there is no other endpoint.
+func TestACallThatTestsAPausedEndpointDoesNotBlockOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := true
 		model := func(w http.ResponseWriter, r *http.Request) {
@@ -273,7 +273,7 @@ func TestACallThatTriesAPausedEndpointKeepsNoOtherOut(t *testing.T) {
 	})
 }
 
-// The answer of the only endpoint says more than "unavailable" would, and keeping calls away
+// The only endpoint's own answer says more than "unavailable" would, and keeping calls away
 // from it gains nothing.
 func TestTheOnlyEndpointIsAlwaysAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 	"tollgate/handler/shape"
 )
 
-// Timeouts bounds how long upstream, and the caller of a stream, may take.
+// Timeouts bound how long upstream may take, and the caller of a stream.
 type Timeouts struct {
 	// Header bounds the wait for a streamed answer to begin.
 	Header time.Duration
@@ -23,9 +23,9 @@ type Timeouts struct {
 	Whole time.Duration
 	// Idle bounds upstream's silence within a stream.
 	Idle time.Duration
-	// KeepAlive is the longest time without an event before the caller of a stream
-	// is sent a comment, which keeps proxies on the way from closing the connection.
-	// Negative means never.
+	// KeepAlive is the time without an event after which the caller of a stream is sent
+	// a comment, which keeps proxies on the way from closing the connection. Negative
+	// means never.
 	KeepAlive time.Duration
 	// Write bounds how long the caller of a stream may take to accept an event.
 	Write time.Duration
@@ -141,7 +141,7 @@ type Target struct {
 	// Model is the model's name to put into the body. If empty, the body may keep
 	// its own, because the endpoint reads the name from the path.
 	Model string
-	// Answers is the model that answers there.
+	// Answers is the model that answers the call there.
 	Answers Model
 	// StreamOptions reports whether a streamed call may carry stream_options.
 	StreamOptions bool
@@ -151,21 +151,21 @@ type Target struct {
 type Call struct {
 	Selection
 	Request
-	// Since is when the caller began to wait, which the timeouts count from. Zero
-	// means now.
+	// Since is the time at which the caller began to wait, from which the timeouts
+	// count. Zero means now.
 	Since time.Time
-	// BodyDone, if set, is called once no other endpoint will be asked, so that the
-	// body isn't needed any more.
+	// BodyDone, if set, is called once no other endpoint will be asked, so that the body
+	// is no longer needed.
 	BodyDone func()
-	// Failed, if set, is given each endpoint's error, and reports whether another
+	// Failed, if set, is called with each endpoint's error, and reports whether another
 	// endpoint may be asked.
 	Failed func(error) bool
-	// Rest, if set, lets a call that an endpoint is working on continue there when
-	// ctx ends or the time runs out. If no answer has begun by then, Rest is called
-	// with the rest of the call; if one has, Response.Rest returns it.
+	// Rest, if set, lets a call that an endpoint is working on continue there after ctx
+	// has ended or the time has run out. If no answer has begun by then, Rest is called
+	// with the rest of the call; otherwise Response.Rest returns it.
 	Rest func(*Rest)
 
-	running
+	callState
 }
 
 // A Selection decides which endpoints a call may go to, and in which order.
@@ -177,49 +177,50 @@ type Selection struct {
 	// prompts in its cache. If it is empty, the order is random.
 	Subscription string
 	// Endpoint, if set, is the name of the only endpoint that may be asked, because it
-	// keeps what the call refers to.
+	// stores what the call refers to.
 	Endpoint string
-	// Path returns the path at endpoints of a shape, below their URL, with "{name}"
-	// in place of the endpoint's name for the model. It is empty for a shape that
-	// doesn't serve the call. Only Targets takes nil, for any path at all.
+	// Path returns the path at endpoints of a shape, below their URL, with "{name}" in
+	// place of the endpoint's name for the model. It returns an empty string for a shape
+	// that doesn't serve the call. Only for Targets may it be nil: then every shape does.
 	Path func(shape.Shape) string
 	// ExtraParameters is the value of the header extra-parameters, empty if there is
-	// none. Only endpoints of the models shape are sent it. The others always behave
-	// as with PassThrough, so they serve no call that asks for anything else.
+	// none. It is sent only to endpoints of the models shape. The others always behave as
+	// with PassThrough, and so serve no call with another value.
 	ExtraParameters string
 }
 
-// A Request is what an endpoint is sent.
+// A Request holds what is sent to an endpoint.
 type Request struct {
-	// Method is POST if it is empty. Query is sent beside api-version.
+	// Method is the HTTP method, POST if it is empty. Query is sent in addition to
+	// api-version.
 	Method, Query string
-	// Header has those of the caller's headers that the endpoint gets.
+	// Header holds those of the caller's headers that are sent to the endpoint.
 	Header http.Header
 	// Stream asks for the answer as a stream.
 	Stream bool
-	// Body makes the body for the endpoint about to be tried, in pieces that must
-	// not change; nil for a call without a body. It may be called again for another
+	// Body makes the body for the endpoint about to be tried, in pieces that must not
+	// change. It is nil for a call without a body. It may be called again for another
 	// endpoint. The client drops Body and the pieces once an answer has begun and the
-	// body is sent.
+	// body has been sent.
 	Body func(Target) [][]byte
 	// RequestID and Traceparent are sent to the endpoint unless they are empty.
 	RequestID, Traceparent string
 }
 
-// running is the state of a call that Send has begun.
-type running struct {
-	work   context.Context // of requests; ends with Send's, unless the call continues
-	stop   context.CancelFunc
-	goesOn bool // Rest was called
+// callState is the state of a call that Send has begun.
+type callState struct {
+	requestCtx context.Context // of requests; ends with Send's, unless the call continues
+	stop       context.CancelFunc
+	continues  bool // Rest was called
 }
 
-// Send calls upstream and returns the answer once it has begun with a status of
-// 200 and its headers. When ctx ends, so does the call, even while its answer is
-// read. The caller must Close the response.
+// Send calls upstream and returns the answer once its headers have arrived with status
+// 200. When ctx ends, so does the call, even while its answer is being read. The caller
+// must Close the response.
 //
-// If several endpoints serve the model, Send tries those that aren't paused in
-// order of priority until one answers, within a budget of retries. That is safe
-// because nothing has reached the caller yet.
+// If several endpoints serve the model, Send tries those that aren't paused, in order of
+// priority, until one answers, within a budget of retries. That is safe because nothing
+// has reached the caller yet.
 // The error is an *Error, *StatusError or *UnavailableError, or one of
 // ErrModel, ErrEndpoint, ErrOperation and ErrExtraParameters.
 func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
@@ -230,7 +231,7 @@ func (c *Client) Send(ctx context.Context, call Call) (*Response, error) {
 	if call.Since.IsZero() {
 		call.Since = time.Now()
 	}
-	r := &round{client: c, ctx: ctx, call: &call, left: order(candidates, call.Selection), sole: len(candidates) == 1}
+	r := &round{client: c, ctx: ctx, call: &call, untried: order(candidates, call.Selection), only: len(candidates) == 1}
 	return r.send()
 }
 
@@ -243,15 +244,15 @@ func (r *round) send() (*Response, error) {
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	late := time.AfterFunc(time.Until(call.Since.Add(wait)), func() { cancel(errLate) })
-	call.work, call.stop = ctx, func() {}
+	call.requestCtx, call.stop = ctx, func() {}
 	if call.Rest != nil {
-		call.work, call.stop = context.WithCancel(context.WithoutCancel(ctx))
+		call.requestCtx, call.stop = context.WithCancel(context.WithoutCancel(ctx))
 	}
 	got, err := r.next(ctx)
 	if err == nil && call.Stream && !late.Stop() {
 		err = got.from.errorFor(ctx, TimedOut, errLate, true)
 		if call.Rest != nil {
-			call.goesOn = true
+			call.continues = true
 			call.Rest(&Rest{got.pump, call.stop})
 		} else {
 			got.Body.Close()
@@ -260,7 +261,7 @@ func (r *round) send() (*Response, error) {
 	if err != nil {
 		late.Stop()
 		cancel(nil)
-		if !call.goesOn {
+		if !call.continues {
 			call.stop()
 		}
 		return nil, err
@@ -270,7 +271,7 @@ func (r *round) send() (*Response, error) {
 		ctx: ctx, cancel: cancel, late: late, due: call.Since.Add(timeouts.Whole), size: got.ContentLength,
 		answer: got, round: r, timeouts: timeouts, stop: call.stop,
 	}
-	if len(r.left) == 0 {
+	if len(r.untried) == 0 {
 		response.releaseBody()
 	}
 	return response, nil
@@ -291,8 +292,8 @@ func (c *Client) Targets(selection Selection) ([]Target, error) {
 	return targets, nil
 }
 
-// try calls the deployment. It tries a second time if the first got an idle
-// connection that the deployment was just closing, which is nobody's failure.
+// try calls the deployment. It tries again if it got an idle connection that the
+// deployment was just closing, since that isn't a failure.
 func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 	got, a, err := d.ask(ctx, call)
 	if err != nil && a.closedIdle() {
@@ -318,7 +319,7 @@ func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 
 // ask sends one request to the deployment. The error is an *Error.
 func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, error) {
-	a := &attempt{wrote: make(chan struct{})}
+	a := &attempt{writeDone: make(chan struct{})}
 	if call.Body != nil {
 		a.body.pieces = call.Body(d.target(call.Selection))
 	}
@@ -326,12 +327,12 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	if err != nil {
 		return nil, a, d.errorFor(ctx, NoCredential, err, false)
 	}
-	got, mayCome := &answer{secret: secret}, false
+	got, pending := &answer{secret: secret}, false
 	if call.Rest == nil {
 		got.Response, err = d.transport.RoundTrip(request)
 	} else {
 		got.pump = newPump(ctx, d.transport, request)
-		got.Response, mayCome, err = got.pump.answer(ctx)
+		got.Response, pending, err = got.pump.answer(ctx)
 	}
 	if err == nil {
 		return got, a, nil
@@ -339,9 +340,9 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	failed := d.errorFor(ctx, Unreachable, unquoted(err), a.accepted())
 	a.broke = failed.Reason == Unreachable
 	switch {
-	case !mayCome:
+	case !pending:
 	case failed.Accepted:
-		call.goesOn = true
+		call.continues = true
 		call.Rest(&Rest{got.pump, call.stop})
 	default:
 		(&Rest{got.pump, call.stop}).Close()
@@ -349,7 +350,7 @@ func (d *deployment) ask(ctx context.Context, call *Call) (*answer, *attempt, er
 	return nil, a, failed
 }
 
-// target returns what a call's body for the deployment depends on.
+// target describes the deployment to the function that makes a call's body.
 func (d *deployment) target(selection Selection) Target {
 	t := Target{Endpoint: d.Name, Answers: d.model, StreamOptions: *d.StreamOptions}
 	if selection.Path == nil || !strings.Contains(selection.Path(d.Shape), nameInPath) {
@@ -373,7 +374,7 @@ func (d *deployment) request(ctx context.Context, call *Call, a *attempt) (reque
 		Method: cmp.Or(call.Method, http.MethodPost), URL: address, Header: call.header(d.Shape),
 		ContentLength: a.body.size(), Body: opened,
 		GetBody: a.body.open, // lets the transport retry after a connection that was closing
-	}).WithContext(httptrace.WithClientTrace(call.work, a.trace()))
+	}).WithContext(httptrace.WithClientTrace(call.requestCtx, a.trace()))
 	if request.ContentLength == 0 {
 		request.Body, request.GetBody = http.NoBody, nil
 	}

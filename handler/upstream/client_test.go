@@ -131,7 +131,7 @@ func TestACallWithoutATokenHasNoCredential(t *testing.T) {
 }
 
 // A caller may leave while it waits for headers.
-func TestTheEndOfTheCallersContextCancelsTheUpstreamCall(t *testing.T) {
+func TestTheEndOfTheCallersContextCancelsTheCallUpstream(t *testing.T) {
 	for deadline, want := range map[bool]upstream.Reason{false: upstream.Left, true: upstream.TimedOut} {
 		synctest.Test(t, func(t *testing.T) {
 			cancelled := make(chan struct{})
@@ -166,15 +166,15 @@ func TestBodyReturnsTheAnswerOrTheFailure(t *testing.T) {
 		after   time.Duration
 	}{
 		"of known length":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") }, "answer", "", 0},
-		"of unknown length": {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); say(w, "wer") }, "answer", "", 0},
+		"of unknown length": {func(w http.ResponseWriter, _ *http.Request) { sendNow(w, "ans"); sendNow(w, "wer") }, "answer", "", 0},
 		"of nothing":        {func(http.ResponseWriter, *http.Request) {}, "", "", 0},
-		"that breaks off":   {func(w http.ResponseWriter, _ *http.Request) { say(w, "ans"); panic(http.ErrAbortHandler) }, "ans", upstream.Broken, 0},
+		"that breaks off":   {func(w http.ResponseWriter, _ *http.Request) { sendNow(w, "ans"); panic(http.ErrAbortHandler) }, "ans", upstream.Broken, 0},
 		"short of its length": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9")
-			say(w, "ans")
+			sendNow(w, "ans")
 			panic(http.ErrAbortHandler)
 		}, "ans", upstream.Broken, 0},
-		"that hangs": {func(w http.ResponseWriter, r *http.Request) { say(w, "ans"); <-r.Context().Done() }, "ans", upstream.TimedOut, 40 * time.Second},
+		"that hangs": {func(w http.ResponseWriter, r *http.Request) { sendNow(w, "ans"); <-r.Context().Done() }, "ans", upstream.TimedOut, 40 * time.Second},
 		"that is too large": {func(w http.ResponseWriter, _ *http.Request) {
 			for range 17 {
 				_, _ = io.WriteString(w, long)

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// tripAfter failures in a row pause a deployment. After shutFor one call may try
-	// it again.
-	tripAfter = 5
-	shutFor   = 10 * time.Second
-	// throttledFor is the pause after a 429 without Retry-After, and the time between
-	// calls that try a deployment after a 429. maxPause is the longest pause: Azure
-	// has been seen to ask for a day.
+	// maxFailures failures in a row pause a deployment for pauseFor. Then one call may
+	// test it.
+	maxFailures = 5
+	pauseFor    = 10 * time.Second
+	// throttledFor is the pause after a 429 without Retry-After, and the time between the
+	// calls that test a deployment after a 429. maxPause is the longest pause that is
+	// kept: Azure has been seen to ask for a day.
 	throttledFor = time.Second
 	maxPause     = 5 * time.Minute
 )
@@ -33,7 +33,7 @@ type deployment struct {
 	pausedUntil time.Time
 	pausedAt    time.Time // when the pause began
 	throttled   bool      // a 429 asked for the pause
-	probing     bool      // the pause lasts only while one call tries whether it works again
+	probing     bool      // one call is testing whether it works again; the pause keeps others away meanwhile
 }
 
 // newDeployment returns a deployment without failures.
@@ -41,17 +41,17 @@ func newDeployment(e *validEndpoint, model Model, transport *http.Transport) *de
 	return &deployment{validEndpoint: e, model: model, transport: transport, retries: newBudget()}
 }
 
-// admission is a deployment's answer to a call that wants to go there.
+// admission is the decision whether a call may go to a deployment.
 type admission int
 
 const (
 	admitted    admission = iota
-	beingProbed           // no, another call is trying whether the deployment works again
-	paused                // no, it is paused
+	beingProbed           // no: another call is testing whether the deployment works again
+	paused                // no: it is paused
 )
 
-// admit decides whether a call may go to the deployment. After a pause one call
-// may. The others wait until it is answered, or for another pause.
+// admit decides whether a call may go to the deployment. After a pause one call may, to
+// test it. The others may not until that call is answered, or another pause has passed.
 func (d *deployment) admit(now time.Time) admission {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -62,8 +62,8 @@ func (d *deployment) admit(now time.Time) admission {
 		return paused
 	case d.throttled:
 		d.pausedUntil, d.probing = now.Add(throttledFor), true
-	case d.failures >= tripAfter:
-		d.pausedUntil, d.probing = now.Add(shutFor), true
+	case d.failures >= maxFailures:
+		d.pausedUntil, d.probing = now.Add(pauseFor), true
 	}
 	return admitted
 }
@@ -76,9 +76,9 @@ func (d *deployment) pause(now time.Time) (wait time.Duration, throttled bool) {
 	return d.pausedUntil.Sub(now), d.throttled
 }
 
-// record records the end of a call that was sent at entered. A nil error is an
-// answer, and ends the pause unless the call was sent before the pause began.
-func (d *deployment) record(err error, entered, now time.Time) {
+// record records the outcome of a call that was sent at askedAt. A nil error means an
+// answer, which ends the pause unless the call was sent before the pause began.
+func (d *deployment) record(err error, askedAt, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	wait := requestedPause(err)
@@ -89,11 +89,11 @@ func (d *deployment) record(err error, entered, now time.Time) {
 		return
 	case failing(err):
 		d.throttled = d.throttled && !d.probing && now.Before(d.pausedUntil)
-		if d.failures++; d.failures >= tripAfter {
-			wait = max(wait, shutFor)
+		if d.failures++; d.failures >= maxFailures {
+			wait = max(wait, pauseFor)
 		}
 	default:
-		if !entered.Before(d.pausedAt) {
+		if !askedAt.Before(d.pausedAt) {
 			d.failures, d.pausedUntil, d.throttled, d.probing = 0, time.Time{}, false, false
 		}
 		return

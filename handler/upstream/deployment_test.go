@@ -17,9 +17,9 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// While all endpoints are throttled, callers get a 429 with the shortest wait. When
-// that is over, one call tries and the others wait for it.
-func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
+// While all endpoints are throttled, callers get a 429 with the shortest wait. When that
+// is over, one call tests the endpoint and the others wait for it.
+func TestWhileAllAreThrottledOneCallTestsTheEndpointWhoseWaitEndsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full, asked := true, 0
 		p := newPool(t, func(w http.ResponseWriter, r *http.Request) {
@@ -44,7 +44,7 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 		var tries sync.WaitGroup
 		tries.Go(func() {
 			if response, err := p.Send(t.Context(), aCall(false)); err != nil {
-				t.Errorf("got %v for the call that tries, want an answer", err)
+				t.Errorf("got %v for the call that tests the endpoint, want an answer", err)
 			} else {
 				response.Close()
 			}
@@ -56,7 +56,7 @@ func TestWhileAllAreThrottledOneCallTriesWhenTheShortestWaitEnds(t *testing.T) {
 		}
 		tries.Wait()
 		if asked != before {
-			t.Errorf("got %d calls at the endpoint, want only the one that tries", asked-before+1)
+			t.Errorf("got %d calls at the endpoint, want only the one that tests it", asked-before+1)
 		}
 		for range 10 {
 			p.want(t, "a", "answer of a")
@@ -76,8 +76,8 @@ func TestOfSeveral429sTheCallerGetsTheShortestWait(t *testing.T) {
 	}
 }
 
-// A call that tries may take as long as a model thinks.
-func TestACallThatTriesAThrottledEndpointDelaysOthersByASecondAtMost(t *testing.T) {
+// A call that tests an endpoint may take as long as a model thinks.
+func TestACallThatTestsAThrottledEndpointDelaysOthersByASecondAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := true
 		model := func(w http.ResponseWriter, r *http.Request) {
@@ -245,22 +245,22 @@ func TestEachModelHasItsOwnConnections(t *testing.T) {
 	})
 }
 
-// A response without an answer counts as a failure.
+// A response that holds no answer counts as a failure.
 func TestAResponseWithoutAnAnswerIsRetriedElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, ok, status(429, "60"), ok)
 		send := func() (asked string, err error) {
-			p.asked = nil
+			p.called = nil
 			call := aCall(false)
 			call.Body = func(target upstream.Target) [][]byte {
-				p.asked = append(p.asked, target.Endpoint)
+				p.called = append(p.called, target.Endpoint)
 				return [][]byte{[]byte("{}")}
 			}
 			response, err := p.Send(t.Context(), call)
 			for err == nil {
 				response, err = response.Another(response.Failure(upstream.BadAnswer, errors.New("no answer")))
 			}
-			return strings.Join(p.asked, ""), err
+			return strings.Join(p.called, ""), err
 		}
 		for i, want := range []string{"abc", "ac", "ac", "ac", "ac", ""} {
 			asked, err := send()

@@ -16,9 +16,8 @@ import (
 	"tollgate/handler/shape"
 )
 
-// PassThrough is the value of the header extra-parameters that makes an endpoint of
-// the models shape pass parameters it doesn't know on to the model. The other shapes
-// always do.
+// PassThrough is the value of the header extra-parameters with which an endpoint of the
+// models shape passes unknown parameters on to the model. The other shapes always do.
 // Source: https://learn.microsoft.com/rest/api/aifoundry/model-inference/get-chat-completions/get-chat-completions#extraparameters
 const PassThrough = "pass-through"
 
@@ -31,11 +30,11 @@ var defaultVersion = map[shape.Shape]string{shape.Models: "2024-05-01-preview", 
 // for every request, so it must cache.
 type Token func(ctx context.Context) (string, error)
 
-// Endpoint is the configuration of one address where models answer.
+// Endpoint is the configuration of one address at which models are called.
 type Endpoint struct {
-	// Name identifies the endpoint in logs and in a header of answers, which callers
-	// see. By default it is upstream-1, upstream-2 and so on, by position in the
-	// list; never the URL's host.
+	// Name identifies the endpoint in logs, and to callers in a header of answers. By
+	// default it is upstream-1, upstream-2 and so on, by position in the list. It is never
+	// the URL's host, which callers must not see.
 	Name string `json:"name"`
 	// URL is the resource's address, https://<name>.services.ai.azure.com. The
 	// shape adds the path.
@@ -45,19 +44,18 @@ type Endpoint struct {
 	// APIVersion is the query's api-version, by default the shape's stable one. The
 	// openai and anthropic shapes have none.
 	APIVersion string `json:"apiVersion"`
-	// Deployment is the endpoint's own name for the model it serves, if callers use
-	// another.
+	// Deployment is the endpoint's own name for the model that it serves, if callers use
+	// another name.
 	Deployment string `json:"deployment"`
-	// Family names the model that answers as Deployment, if that name doesn't. It
+	// Family is the name of the model behind Deployment, if Deployment isn't that name. It
 	// determines how tokens are counted and which field caps a completion.
 	Family string `json:"family"`
-	// Models maps the models that the endpoint serves from callers' names to its
-	// own. If empty, it serves every model, as Deployment.
+	// Models maps callers' names of the models that the endpoint serves to its own. If
+	// empty, it serves every model, as Deployment.
 	Models map[string]Model `json:"models"`
-	// StreamOptions reports whether a streamed call may carry stream_options. By
-	// default it may, except with the models shape, which refuses parameters it
-	// doesn't know and reports usage anyway, and with an api-version older than
-	// stream_options.
+	// StreamOptions reports whether a streamed call may carry stream_options. By default
+	// it may, except with the models shape, which refuses unknown parameters and reports
+	// usage anyway, and with an api-version older than stream_options.
 	StreamOptions *bool `json:"streamOptions"`
 	// Priority orders endpoints, the lowest first. Weight shares calls among
 	// those of one priority; it is 1 by default.

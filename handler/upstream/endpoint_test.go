@@ -108,7 +108,7 @@ func TestEveryShapeHasItsPathAndModel(t *testing.T) {
 			}
 			defer response.Close()
 			if path != c.path || asked != c.target || response.Target != c.target {
-				t.Errorf("got a call to %s for %+v, want %s of %+v", path, asked, c.path, c.target)
+				t.Errorf("got a call to %s, a body for %+v and an answer of %+v, want %s and twice %+v", path, asked, response.Target, c.path, c.target)
 			}
 		})
 	}

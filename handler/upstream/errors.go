@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Reason says why a call got no answer.
+// Reason is the reason why a call got no answer.
 type Reason string
 
 const (
@@ -20,9 +20,10 @@ const (
 	TimedOut Reason = "upstream_timeout"
 	// Broken: the answer broke off.
 	Broken Reason = "upstream_broken"
-	// BadAnswer: a redirect, or a body that is compressed, too large or no answer.
+	// BadAnswer: upstream sent a redirect, or a body that is compressed, too large or not
+	// an answer.
 	BadAnswer Reason = "upstream_junk"
-	// NoCredential: no token could be had for the endpoint.
+	// NoCredential: no token could be obtained for the endpoint.
 	NoCredential Reason = "upstream_credential"
 	// Left: the caller's own context ended.
 	Left Reason = "client_closed"
@@ -43,8 +44,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s: %s: %v", e.Endpoint, e.
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// StatusError is upstream's own answer of status 400 or more. It may be passed on
-// to the caller, unless Ours.
+// StatusError is upstream's own answer with a status of 400 or more. It may be passed on
+// to the caller unless Ours is true.
 type StatusError struct {
 	Endpoint string // by name
 	Status   int
@@ -53,14 +54,14 @@ type StatusError struct {
 	// Body is the answer's body if it is a JSON object or array of at most 64 KiB,
 	// without the endpoint's credential; otherwise empty.
 	Body []byte
-	// RetryAfter is the pause that upstream asks for; 0 means none.
+	// RetryAfter is the pause that upstream asks for, 0 if it asks for none.
 	RetryAfter time.Duration
 }
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: answered %d", e.Endpoint, e.Status) }
 
-// Ours reports whether upstream rejected Tollgate's own credential or account.
-// Passed on, it would seem to be about the caller's.
+// Ours reports whether upstream rejected Tollgate's own credential or account. If it were
+// passed on, the caller would take it for a rejection of its own.
 func (e *StatusError) Ours() bool {
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -69,8 +70,8 @@ func (e *StatusError) Ours() bool {
 	return false
 }
 
-// UnavailableError is returned while every endpoint of the model is paused, because
-// it failed too often or asked to be left alone.
+// UnavailableError is returned while every endpoint of the model is paused because it
+// failed too often or asked for a pause.
 type UnavailableError struct {
 	// RetryAfter is the time until the first of them is tried again.
 	RetryAfter time.Duration
@@ -79,7 +80,7 @@ type UnavailableError struct {
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("no endpoint for the model takes calls for %v", e.RetryAfter)
+	return fmt.Sprintf("every endpoint for the model is paused, the first for %v", e.RetryAfter)
 }
 
 // Errors of a call that no endpoint can serve, whatever their state.
@@ -88,8 +89,8 @@ var (
 	ErrModel = errors.New("no endpoint serves the model")
 	// ErrEndpoint is returned if Call.Endpoint isn't the name of any endpoint.
 	ErrEndpoint = errors.New("there is no such endpoint")
-	// ErrOperation is returned if endpoints serve the model, and none of them the call's
-	// operation.
+	// ErrOperation is returned if endpoints serve the model but none of them serves the
+	// call's operation.
 	ErrOperation = errors.New("no endpoint of the model serves the operation")
 	// ErrExtraParameters is returned if the header extra-parameters isn't error, drop
 	// or pass-through, or if it is error or drop and no endpoint of the model has the
@@ -100,8 +101,8 @@ var (
 // errLate is the cause of a context that ends because upstream took too long.
 var errLate = errors.New("upstream took too long")
 
-// errorFor returns an Error for err. If ctx, a context of Send's, has ended, the
-// Error has the reason of that.
+// errorFor returns an Error for err. If ctx, a context of Send's, has ended, that is the
+// Error's reason.
 func (e *validEndpoint) errorFor(ctx context.Context, reason Reason, err error, accepted bool) *Error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errLate), errors.Is(cause, context.DeadlineExceeded):
@@ -112,8 +113,8 @@ func (e *validEndpoint) errorFor(ctx context.Context, reason Reason, err error, 
 	return &Error{e.Name, reason, err, accepted}
 }
 
-// unquoted returns an error of the transport without the part of an unreadable
-// answer that it quotes: no completion may reach a log, nor megabytes of anything.
+// unquoted returns an error of the transport without the part of an unreadable answer that
+// it quotes: neither a completion nor megabytes of anything may get into a log.
 func unquoted(err error) error {
 	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
 		return errors.New("malformed header")

@@ -7,9 +7,9 @@ import (
 	"tollgate/handler/shape"
 )
 
-// header returns the headers of a request, built from scratch: none of the caller's
-// keys, cookies or addresses gets into it, nor anything a proxy might act on. It
-// asks for identity encoding, as usage can't be read in a compressed answer.
+// header returns the headers of a request. It builds them from scratch, so that they hold
+// none of the caller's keys, cookies or addresses, and nothing that a proxy might act on.
+// It asks for identity encoding, since usage can't be read from a compressed answer.
 func (c *Call) header(to shape.Shape) http.Header {
 	h := http.Header{"Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
 	maps.Copy(h, c.Header)
@@ -31,7 +31,7 @@ func (c *Call) header(to shape.Shape) http.Header {
 	return h
 }
 
-// Values that all calls share: don't change them.
+// Values that all calls share and that must not be changed.
 var (
 	jsonType   = []string{"application/json"}
 	streamType = []string{"text/event-stream"}

@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/azure"
 )
 
-// inference is the scope of tokens for Foundry's inference, where an endpoint names no
-// other audience.
+// inference is the scope of tokens for Foundry's inference, used unless an endpoint names
+// another audience.
 // Source: https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/configure-entra-id
 const inference = "https://cognitiveservices.azure.com/.default"
 

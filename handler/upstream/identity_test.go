@@ -6,7 +6,7 @@ import (
 	"tollgate/handler/secret"
 )
 
-func TestATokenIsForTheEndpointsAudience(t *testing.T) {
+func TestTheScopeOfATokenIsTheEndpointsAudience(t *testing.T) {
 	for audience, want := range map[string]string{
 		"":                              "https://cognitiveservices.azure.com/.default",
 		"https://ai.azure.com/.default": "https://ai.azure.com/.default",

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// opening is the start of a body, read ahead to see what the body holds. reader
-// returns it again.
+// opening is the start of a body, read ahead to see what the body holds. A reader returns
+// it again.
 type opening struct {
 	head []byte
 	err  error
@@ -21,9 +21,9 @@ const maxOpening = 64 << 10
 
 const eventStream = "text/event-stream"
 
-// Streamed reports whether the answer is a stream of events: by its Content-Type,
-// or else by how its body begins, which it waits for and then corrects the
-// Content-Type. Even if a stream was asked for, the answer may not be one.
+// Streamed reports whether the answer is a stream of events, which it need not be even if
+// a stream was asked for. It goes by the Content-Type, or else waits for the beginning of
+// the body; if that shows a stream, it corrects the Content-Type.
 func (r *Response) Streamed() bool {
 	kind, _, _ := strings.Cut(strings.Join(r.Header["Content-Type"], ","), ";")
 	if strings.EqualFold(strings.TrimSpace(kind), eventStream) {
@@ -37,7 +37,7 @@ func (r *Response) Streamed() bool {
 		var n int
 		n, o.err = r.answer.Body.Read(o.head[len(o.head):cap(o.head)])
 		o.head = o.head[:len(o.head)+n]
-		if streamed, known := holdsEvents(o.head); known {
+		if streamed, known := beginsEvents(o.head); known {
 			if streamed {
 				r.Header["Content-Type"] = []string{eventStream}
 			}
@@ -47,10 +47,10 @@ func (r *Response) Streamed() bool {
 	return false
 }
 
-// holdsEvents reports whether a body that begins with head is a stream of events:
+// beginsEvents reports whether a body that begins with head is a stream of events:
 // its first line is a comment or a field of one. known is false if head is too
 // short to tell.
-func holdsEvents(head []byte) (streamed, known bool) {
+func beginsEvents(head []byte) (streamed, known bool) {
 	if len(head) < len(byteOrderMark) && strings.HasPrefix(byteOrderMark, string(head)) {
 		return false, false
 	}
@@ -78,7 +78,7 @@ func isDocument(head []byte) bool {
 
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// firstLine returns head without a byte order mark and leading blanks.
+// firstLine returns head without a byte order mark and leading white space.
 func firstLine(head []byte) []byte {
 	return bytes.TrimLeft(bytes.TrimPrefix(head, []byte(byteOrderMark)), " \t\r\n")
 }

@@ -128,9 +128,9 @@ func TestASubscriptionsModelsAreSharedToo(t *testing.T) {
 	}
 }
 
-// twins returns a pool of the endpoints a and b of one priority, and a subscription whose
-// calls go to a.
-func twins(t *testing.T, a, b http.HandlerFunc) (p *pool, subscription string) {
+// equalEndpoints returns a pool of the endpoints a and b, which have the same priority, and
+// a subscription whose calls go to a first.
+func equalEndpoints(t *testing.T, a, b http.HandlerFunc) (p *pool, subscription string) {
 	endpoints := []upstream.Endpoint{endpoint("http://127.0.0.1:0"), endpoint("http://127.0.0.1:1")}
 	endpoints[0].Name, endpoints[1].Name = "a", "b"
 	order := orders(t, endpoints)
@@ -150,10 +150,10 @@ func (p *pool) wantCall(t *testing.T, call upstream.Call, asked, outcome string)
 	}
 }
 
-func TestASubscriptionStaysAtItsEndpointWhileItIsWell(t *testing.T) {
+func TestASubscriptionStaysAtItsEndpointWhileThatAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := false
-		p, subscription := twins(t, func(w http.ResponseWriter, r *http.Request) {
+		p, subscription := equalEndpoints(t, func(w http.ResponseWriter, r *http.Request) {
 			if full {
 				status(429, "20")(w, r)
 			}
@@ -177,7 +177,7 @@ func TestASubscriptionStaysAtItsEndpointWhileItIsWell(t *testing.T) {
 
 func TestASubscriptionMovesWhenItsEndpointFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, subscription := twins(t, nil, ok)
+		p, subscription := equalEndpoints(t, nil, ok)
 		call := upstream.Call{Selection: upstream.Selection{Model: "m", Path: chatPath, Subscription: subscription}}
 		for range 5 {
 			p.wantCall(t, call, "ab", "answer of b")
@@ -201,7 +201,7 @@ func TestACallThatNamesItsEndpointGoesNowhereElse(t *testing.T) {
 	})
 }
 
-func TestAnEndpointThatIsGoneOrLacksTheModelIsTold(t *testing.T) {
+func TestACallToAnUnknownEndpointOrOneWithoutTheModelIsAnError(t *testing.T) {
 	a, b := named("a", 1), named("b", 1)
 	b.Models = map[string]upstream.Model{"other": {Name: "other"}}
 	client := newClient(t, upstream.Timeouts{}, a, b)

@@ -30,9 +30,9 @@ func (p *payload) size() (bytes int64) {
 // smallPayload is the most bytes of a body that may stay in memory while the answer is read.
 const smallPayload = 16 << 10
 
-// open returns a reader of the body from its start. It joins a small one: only of a body
-// that it knows to be in memory does the transport send the beginning together with the
-// headers, in one write.
+// open returns a reader of the body from its start. It joins the pieces of a small body:
+// the transport sends the beginning of a body in one write with the headers only if it
+// knows that the body is in memory.
 func (p *payload) open() (io.ReadCloser, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,30 +42,31 @@ func (p *payload) open() (io.ReadCloser, error) {
 	case p.size() <= smallPayload:
 		return io.NopCloser(bytes.NewReader(bytes.Join(p.pieces, nil))), nil
 	}
-	return &sending{rest: slices.Clone(p.pieces)}, nil
+	return &payloadReader{rest: slices.Clone(p.pieces)}, nil
 }
 
-// release frees the body unless it is small, as the transport keeps the request for as
-// long as the answer is read. Readers that are open continue to the end.
+// release frees the body, which the transport would otherwise keep for as long as the
+// answer is read. Readers that are open continue to the end; that of a small body keeps
+// its own copy.
 func (p *payload) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pieces, p.released = nil, true
 }
 
-// sending reads a body that is being sent. The transport may close it during a read.
-type sending struct {
+// payloadReader reads a body that is being sent. The transport may close it during a read.
+type payloadReader struct {
 	mu   sync.Mutex
 	rest net.Buffers // drops each piece once it is read
 }
 
-func (s *sending) Read(b []byte) (int, error) {
+func (s *payloadReader) Read(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rest.Read(b)
 }
 
-func (s *sending) Close() error {
+func (s *payloadReader) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rest = nil

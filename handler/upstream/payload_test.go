@@ -19,9 +19,9 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// gone waits for the garbage collector to free what w refers to, and reports whether
-// it did.
-func gone[T any](t *testing.T, w weak.Pointer[T]) bool {
+// isFreed waits for the garbage collector to free what w points to, and reports whether it
+// did.
+func isFreed[T any](t *testing.T, w weak.Pointer[T]) bool {
 	t.Helper()
 	for tick, late := time.Tick(10*time.Millisecond), time.After(10*time.Second); ; {
 		if runtime.GC(); w.Value() == nil {
@@ -53,7 +53,7 @@ func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 		if n := <-received; n != 2<<20 {
 			t.Errorf("got %d bytes upstream, want %d", n, 2<<20)
 		}
-		if !gone(t, body) {
+		if !isFreed(t, body) {
 			t.Errorf("stream %t: got the body still in memory while the answer is read, want it released", stream)
 		}
 		close(end)
@@ -62,13 +62,13 @@ func TestABodyIsReleasedOnceAnAnswerHasBegun(t *testing.T) {
 }
 
 // A busy instance would otherwise hold all the calls of the last second.
-func TestAClosedStreamIsNotKeptForTheTimeItHadToEnd(t *testing.T) {
+func TestAClosedStreamIsFreedBeforeItsTimeToEndIsOver(t *testing.T) {
 	at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		say(w, "data: [DONE]\n\n")
+		sendNow(w, "data: [DONE]\n\n")
 	})
 	client := newClient(t, upstream.Timeouts{}, endpoint(at))
-	if closed := closedStream(t, client); !gone(t, closed) {
+	if closed := closedStream(t, client); !isFreed(t, closed) {
 		t.Error("got a closed response still in memory, want it freed")
 	}
 }
@@ -172,7 +172,7 @@ func (c countedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Each write costs a call of the system, and a packet.
+// Each write costs a system call and a packet.
 func TestASmallBodyIsSentInOneWriteWithItsHeaders(t *testing.T) {
 	received := make(chan string, 1)
 	at := serve(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -12,10 +12,10 @@ import (
 // maxProbeAnswer is the most that is read of the answer to a probe, in bytes.
 const maxProbeAnswer = 64 << 10
 
-// Probe sends an endpoint a call for a model (by callers' name) and returns the
-// status of the answer. path is Call.Path for the endpoint's shape. Address and
-// credential are those of any call; the body has no messages, so that the endpoint
-// refuses it, free of charge, after it has accepted the credential.
+// Probe sends an endpoint a call for a model, by callers' name, and returns the status of
+// the answer. path is that of Selection.Path for the endpoint's shape. Address and
+// credential are those of any call, but the body has no messages, so that the endpoint
+// refuses the call free of charge after it has accepted the credential.
 func Probe(ctx context.Context, endpoint Endpoint, model, path string) (status int, err error) {
 	e := endpoint.withDefaults()
 	served, _ := e.own(model)

@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// A pump sends a request and reads the answer's body in a goroutine of its own. Whoever
-// waits for the answer or for its pieces can so stop waiting without breaking the
-// connection, and continue later. Pieces are used in the pump's goroutine, as waking
+// A pump sends a request and reads the answer's body in a goroutine of its own, so that a
+// goroutine that waits for the answer or its pieces can stop waiting without breaking the
+// connection, and continue later. Pieces are used in the pump's goroutine, since waking
 // another for each would cost more than most uses do.
 type pump struct {
-	ctx    context.Context // ends a wait in Read
-	begun  chan struct{}   // closed when got and failed are set
-	got    *http.Response  // its Body is the pump
-	failed error           // of the round trip
-	unused chan struct{}   // has an element when use wanted no more, or panicked
+	ctx      context.Context // ends a wait in Read
+	begun    chan struct{}   // closed when got and failed are set
+	got      *http.Response  // its Body is the pump
+	failed   error           // of the round trip
+	useEnded chan struct{}   // has an element after use has returned false or panicked
 
 	mu       sync.Mutex // held while a piece is used
-	from     io.ReadCloser
+	body     io.ReadCloser
 	use      func(piece []byte, err error) (more bool) // gets the next piece; nil: it is kept
 	change   sync.Cond                                 // of use to another than nil, or of closed
-	kept     bool                                      // piece and err came when nobody waited
+	hasKept  bool                                      // piece and err came when nobody waited
 	piece    []byte
 	err      error
 	panicked any // what use panicked with
@@ -31,15 +31,15 @@ type pump struct {
 
 // newPump returns a pump that sends a request. Waits in Read end with ctx.
 func newPump(ctx context.Context, over *http.Transport, request *http.Request) *pump {
-	p := &pump{ctx: ctx, begun: make(chan struct{}), unused: make(chan struct{}, 1)}
+	p := &pump{ctx: ctx, begun: make(chan struct{}), useEnded: make(chan struct{}, 1)}
 	p.change.L = &p.mu
 	go p.run(over, request)
 	return p
 }
 
-// answer waits for the answer to begin. If ctx ends first, it may still come, and the
-// error is ctx's cause.
-func (p *pump) answer(ctx context.Context) (got *http.Response, mayCome bool, err error) {
+// answer waits for the answer to begin. If ctx ends first, the error is ctx's cause, and
+// pending is true: the answer may still come.
+func (p *pump) answer(ctx context.Context) (got *http.Response, pending bool, err error) {
 	select {
 	case <-p.begun:
 		return p.got, false, p.failed
@@ -66,18 +66,18 @@ func (p *pump) begin(got *http.Response, err error) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.from = got.Body
+	p.body = got.Body
 	p.got, got.Body = got, p
 	if p.closed {
-		_ = p.from.Close() // nobody wants it
+		_ = p.body.Close() // nobody wants it
 	}
 	return !p.closed
 }
 
-// next reads the next piece, and waits until the one after it is wanted. It reports whether
-// that is so: not if the pump is closed.
+// next reads the next piece, and waits until the one after it is wanted. It reports false
+// if the pump is closed instead.
 func (p *pump) next(into []byte) (more bool) {
-	n, err := p.from.Read(into)
+	n, err := p.body.Read(into)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -85,7 +85,7 @@ func (p *pump) next(into []byte) (more bool) {
 		p.keep(into[:n], err)
 	case !p.pass(into[:n], err):
 		p.use = nil
-		p.unused <- struct{}{}
+		p.useEnded <- struct{}{}
 	}
 	for p.use == nil && !p.closed {
 		p.change.Wait()
@@ -102,19 +102,19 @@ func (p *pump) pass(piece []byte, err error) (more bool) {
 
 // keep keeps a piece for the next use. The lock is held.
 func (p *pump) keep(piece []byte, err error) (more bool) {
-	p.kept, p.piece, p.err = true, piece, err
+	p.hasKept, p.piece, p.err = true, piece, err
 	return false
 }
 
-// each passes the body's pieces to use, with the error that ended the body, until use
-// returns false. It must do so with an error. If ctx ends first, each returns its cause,
-// and the next use gets the pieces that come after that.
+// each calls use with each piece of the body, until use returns false. With the last piece
+// it passes the error that ended the body; use must then return false. If ctx ends first,
+// each returns its cause, and the next call of each continues with the next piece.
 func (p *pump) each(ctx context.Context, use func(piece []byte, err error) (more bool)) error {
 	if done, err := p.startUse(use); done {
 		return err
 	}
 	select {
-	case <-p.unused:
+	case <-p.useEnded:
 	case <-ctx.Done():
 		p.mu.Lock()
 		waiting := p.use != nil
@@ -123,7 +123,7 @@ func (p *pump) each(ctx context.Context, use func(piece []byte, err error) (more
 		if waiting {
 			return context.Cause(ctx)
 		}
-		<-p.unused // it ended in that moment
+		<-p.useEnded // it ended in that moment
 	}
 	if p.panicked != nil {
 		panic(p.panicked)
@@ -131,16 +131,16 @@ func (p *pump) each(ctx context.Context, use func(piece []byte, err error) (more
 	return nil
 }
 
-// startUse passes a piece that was kept to use, and sets use for those after it. It
-// reports whether there is nothing to wait for.
+// startUse passes a piece that was kept to use, and sets use for the pieces after it. done
+// reports whether each has nothing to wait for.
 func (p *pump) startUse(use func(piece []byte, err error) (more bool)) (done bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return true, io.ErrClosedPipe
 	}
-	if p.kept {
-		if p.kept = false; !use(p.piece, p.err) {
+	if p.hasKept {
+		if p.hasKept = false; !use(p.piece, p.err) {
 			return true, nil
 		}
 	}
@@ -161,15 +161,15 @@ func (p *pump) Read(to []byte) (n int, err error) {
 	if p.piece = p.piece[n:]; len(p.piece) > 0 {
 		return n, nil
 	}
-	p.kept = false
+	p.hasKept = false
 	return n, p.err
 }
 
-// Close implements io.Closer. It must not be called while each waits.
+// Close implements io.Closer. It must not be called while each is waiting.
 func (p *pump) Close() error {
 	p.mu.Lock()
-	from, closed := p.from, p.closed
-	p.closed, p.kept = true, false
+	from, closed := p.body, p.closed
+	p.closed, p.hasKept = true, false
 	p.change.Signal()
 	p.mu.Unlock()
 	if closed || from == nil {

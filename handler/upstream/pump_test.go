@@ -13,7 +13,7 @@ import (
 )
 
 // continuing returns a call that continues at its endpoint when its context ends, and a
-// channel with the rest of it, should no answer have begun by then.
+// channel that gets its rest if no answer has begun by then.
 func continuing(stream bool) (upstream.Call, <-chan *upstream.Rest) {
 	call, rests := aCall(stream), make(chan *upstream.Rest, 1)
 	call.Rest = func(r *upstream.Rest) { rests <- r }
@@ -30,14 +30,14 @@ func readRest(t *testing.T, rest *upstream.Rest) (text string, ended bool) {
 	return text, ended
 }
 
-func TestAStreamGoesOnWhereItsRelayStopped(t *testing.T) {
+func TestTheRestOfAStreamBeginsWhereItsRelayStopped(t *testing.T) {
 	left := make(chan struct{})
 	at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		say(w, "data: a\n\n")
+		sendNow(w, "data: a\n\n")
 		<-left
-		say(w, "data: b\n\n")
-		say(w, "data: c\n\n")
+		sendNow(w, "data: b\n\n")
+		sendNow(w, "data: c\n\n")
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	call, _ := continuing(true)
@@ -57,13 +57,13 @@ func TestAStreamGoesOnWhereItsRelayStopped(t *testing.T) {
 	}
 }
 
-func TestABodyGoesOnWhereItsReaderStopped(t *testing.T) {
+func TestTheRestOfABodyBeginsWhereItsReaderStopped(t *testing.T) {
 	body := strings.Repeat("0123456789", 20_000)
 	left := make(chan struct{})
 	at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		say(w, body[:100_000])
+		sendNow(w, body[:100_000])
 		<-left
-		say(w, body[100_000:])
+		sendNow(w, body[100_000:])
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	call, _ := continuing(false)
@@ -90,13 +90,13 @@ func TestABodyGoesOnWhereItsReaderStopped(t *testing.T) {
 	}
 }
 
-func TestACallGoesOnThatHadNoAnswerYet(t *testing.T) {
+func TestACallWithoutAnAnswerYetContinues(t *testing.T) {
 	working, left := make(chan struct{}), make(chan struct{})
 	at := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		close(working)
 		<-left
-		say(w, "an answer")
+		sendNow(w, "an answer")
 	})
 	ctx, leave := context.WithCancel(t.Context())
 	go func() { <-working; leave() }()
@@ -115,7 +115,7 @@ func TestACallGoesOnThatHadNoAnswerYet(t *testing.T) {
 func TestAPanicInARelayReachesItsCaller(t *testing.T) {
 	at := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		say(w, "data: a\n\n")
+		sendNow(w, "data: a\n\n")
 	})
 	call, _ := continuing(true)
 	response, err := newClient(t, upstream.Timeouts{}, endpoint(at)).Send(t.Context(), call)

@@ -15,8 +15,8 @@ import (
 const (
 	// maxErrorBody is the most that is read of a refusal's body, in bytes, and
 	// refusalWithin the longest wait for it, as another endpoint may take the call.
-	maxErrorBody  = 64 << 10
-	refusalWithin = 2 * time.Second
+	maxErrorBody = 64 << 10
+	maxErrorWait = 2 * time.Second
 )
 
 // refusal returns the error for an answer with a status of 400 or more.
@@ -27,7 +27,7 @@ func (a *answer) refusal(endpoint string) *StatusError {
 	}
 	delete(refused.Header, "Content-Type")
 	if !compressed(a.Header) {
-		late := time.AfterFunc(refusalWithin, func() { _ = a.Body.Close() }) // ends ReadAll
+		late := time.AfterFunc(maxErrorWait, func() { _ = a.Body.Close() }) // ends ReadAll
 		defer late.Stop()
 		body, _ := io.ReadAll(io.LimitReader(a.Body, maxErrorBody+1)) // a body that breaks off isn't JSON
 		refused.Body = readable(body, a.secret)
@@ -57,8 +57,8 @@ func readable(body []byte, secret string) []byte {
 	}
 }
 
-// minSecret is the shortest credential that is looked for, in bytes. A shorter one
-// is a placeholder, and may occur in any text by chance.
+// minSecret is the length of the shortest credential that is removed from texts, in bytes.
+// A shorter one is a placeholder, and may occur in any text by chance.
 const minSecret = 8
 
 // scrub removes a credential from a text that upstream wrote.

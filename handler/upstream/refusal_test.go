@@ -58,7 +58,7 @@ func TestARefusalKeepsItsStatusBodyAndRetryAfter(t *testing.T) {
 }
 
 // A page of HTML may name resources, and a browser would show it.
-func TestARefusalsBodyIsJSONWithoutOurCredential(t *testing.T) {
+func TestARefusalsBodyIsEmptyUnlessItIsJSONAndHoldsNoCredential(t *testing.T) {
 	const key = "upstream-key"
 	padded := func(n int) string { return `{"error":"` + strings.Repeat("x", n-len(`{"error":""}`)) + `"}` }
 	for name, c := range map[string]struct{ encoding, body, want string }{

@@ -20,15 +20,15 @@ type Splitter interface {
 	End(yield func(event []byte))
 }
 
-// Ending says how the relay of a stream ended.
+// Ending is the way in which the relay of a stream ended.
 type Ending string
 
 const (
 	// NotStream: the answer isn't a stream in spite of its Content-Type. Nothing has
 	// been relayed; read it with Body.
 	NotStream Ending = "whole"
-	// Ended: upstream ended the stream. That may still be too early: only the events
-	// say whether the answer is complete.
+	// Ended: upstream ended the stream. The answer may still be incomplete: only its
+	// events can tell.
 	Ended Ending = "ended"
 	// Cut: upstream's connection broke.
 	Cut Ending = "upstream_broken"
@@ -54,13 +54,14 @@ var keepAlive = []byte(": keep-alive\n\n")
 var (
 	errSilent      = errors.New("upstream sent nothing for too long")
 	errStreamDone  = errors.New("the stream is over")
-	errCallerWrite = errors.New("the caller can't be written to")
+	errCallerWrite = errors.New("writing to the caller failed")
 )
 
 // readSize is the size of the buffer for one read, in bytes.
 const readSize = 32 << 10
 
-// readBuffers pools buffers for one read, writeBuffers for what is written of it.
+// readBuffers pools buffers for one read from upstream, and writeBuffers for the write to
+// the caller that follows it.
 var (
 	readBuffers  = sync.Pool{New: func() any { return new([readSize]byte) }}
 	writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -73,8 +74,8 @@ var (
 // connection alive. The error is the cause of the Ending, nil for Ended and
 // NotStream.
 //
-// Set w's header before; it is sent with the first bytes, which may be a comment, so
-// inspect must not change it.
+// w's header must be set before. It is sent with the first bytes, which may be a comment,
+// so inspect must not change it.
 func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(event []byte) []byte) (Ending, error) {
 	buffer := writeBuffers.Get().(*[]byte)
 	l := &relay{Response: r, split: split, to: newCallerWriter(w, r), out: *buffer, first: true}
@@ -86,11 +87,11 @@ func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(eve
 		}
 		writeBuffers.Put(buffer)
 	}()
-	r.each(l.piece)
+	r.each(l.handlePiece)
 	return l.ending, l.err
 }
 
-// relay is the state of a stream on its way to the caller.
+// relay is the state of Response.Relay.
 type relay struct {
 	*Response
 	split Splitter
@@ -103,10 +104,10 @@ type relay struct {
 	err    error
 }
 
-// piece passes on what a piece of the stream completes, and reports whether the stream goes
-// on. err is what ended the stream.
-func (l *relay) piece(in []byte, err error) (more bool) {
-	if l.first && isDocument(in) && l.to.end() {
+// handlePiece passes on the events that a piece of the stream completes, and reports
+// whether the stream goes on. err is the error that ended the stream, if it has ended.
+func (l *relay) handlePiece(in []byte, err error) (more bool) {
+	if l.first && isDocument(in) && l.to.endUnlessBegun() {
 		l.opening, l.ending = opening{bytes.Clone(in), err}, NotStream
 		return false
 	}
@@ -136,8 +137,8 @@ func (l *relay) piece(in []byte, err error) (more bool) {
 	return false
 }
 
-// each passes the answer's pieces to use, with the error that ended the answer, until use
-// returns false, as it must with an error.
+// each calls use with each piece of the answer, until use returns false. With the last
+// piece it passes the error that ended the answer; use must then return false.
 func (r *Response) each(use func(piece []byte, err error) (more bool)) {
 	if o := &r.opening; len(o.head) > 0 || o.err != nil {
 		head := o.head
@@ -160,14 +161,14 @@ func (r *Response) each(use func(piece []byte, err error) (more bool)) {
 	}
 }
 
-// EndWithin ends the stream after d unless upstream ends it first. Call it when an
-// event has said that the stream is over.
+// EndWithin ends the stream after d unless upstream ends it first. Call it for the event
+// that ends the stream.
 func (r *Response) EndWithin(d time.Duration) {
 	r.end = time.AfterFunc(d, func() { r.cancel(errStreamDone) })
 }
 
-// callerWriter writes to the caller. It is used by the relay, and by a timer that
-// sends comments and ends streams that are silent for too long.
+// callerWriter writes to the caller. The relay uses it, and a timer that sends comments
+// and ends streams that are silent for too long.
 type callerWriter struct {
 	w        http.ResponseWriter
 	control  *http.ResponseController
@@ -175,21 +176,21 @@ type callerWriter struct {
 	timeouts *Timeouts
 	timer    *time.Timer
 
-	mu       sync.Mutex
-	heard    time.Time // when upstream last sent something
-	written  time.Time // when the caller was last sent something
-	deadline time.Time // of writes, as last set on the connection
-	within   bool      // the last write ended in the middle of an event
-	failed   error     // of a write
-	closed   bool
+	mu           sync.Mutex
+	lastReceived time.Time // when upstream last sent something
+	lastSent     time.Time // when the caller was last sent something
+	deadline     time.Time // of writes, as last set on the connection
+	midEvent     bool      // the last write ended in the middle of an event
+	failed       error     // of a write
+	closed       bool
 }
 
 func newCallerWriter(w http.ResponseWriter, r *Response) *callerWriter {
 	now := time.Now()
-	c := &callerWriter{w: w, control: http.NewResponseController(w), response: r, timeouts: r.timeouts, heard: now, written: now}
+	c := &callerWriter{w: w, control: http.NewResponseController(w), response: r, timeouts: r.timeouts, lastReceived: now, lastSent: now}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = time.AfterFunc(c.untilDue(now), c.tick)
+	c.timer = time.AfterFunc(c.untilNextTick(now), c.tick)
 	return c
 }
 
@@ -203,8 +204,9 @@ func (c *callerWriter) close() {
 	_ = c.control.SetWriteDeadline(time.Time{}) // not every writer has deadlines
 }
 
-// end stops the timer unless something was sent, and reports whether it did.
-func (c *callerWriter) end() bool {
+// endUnlessBegun ends all writing unless something has been sent, and reports whether
+// writing has ended.
+func (c *callerWriter) endUnlessBegun() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = c.closed || !c.response.begun
@@ -217,18 +219,18 @@ func (c *callerWriter) write(out []byte, heard bool) error {
 	defer c.mu.Unlock()
 	now := time.Now()
 	if heard {
-		c.heard = now
+		c.lastReceived = now
 	}
 	if c.failed != nil || len(out) == 0 {
 		return c.failed
 	}
-	c.within = !endsEvent(out)
+	c.midEvent = !endsEvent(out)
 	c.response.reportOutcome(nil)
 	return c.send(out, now)
 }
 
-// send writes and flushes under a deadline. It moves the deadline only once a
-// quarter of it has passed, as moving it costs more than writing an event.
+// send writes and flushes under a deadline. It moves the deadline only after a quarter of
+// the time has passed, since moving it costs more than writing an event.
 func (c *callerWriter) send(out []byte, now time.Time) error {
 	if c.deadline.Sub(now) < c.timeouts.Write*3/4 {
 		c.deadline = now.Add(c.timeouts.Write)
@@ -239,7 +241,7 @@ func (c *callerWriter) send(out []byte, now time.Time) error {
 	if err == nil {
 		err = c.control.Flush()
 	}
-	c.written, c.failed = now, err
+	c.lastSent, c.failed = now, err
 	return err
 }
 
@@ -252,25 +254,25 @@ func (c *callerWriter) tick() {
 	switch {
 	case c.closed:
 		return
-	case now.Sub(c.heard) >= c.timeouts.Idle:
+	case now.Sub(c.lastReceived) >= c.timeouts.Idle:
 		c.response.cancel(errSilent)
 		return
-	case c.timeouts.KeepAlive > 0 && now.Sub(c.written) >= c.timeouts.KeepAlive:
-		if !c.within && c.send(keepAlive, now) != nil {
+	case c.timeouts.KeepAlive > 0 && now.Sub(c.lastSent) >= c.timeouts.KeepAlive:
+		if !c.midEvent && c.send(keepAlive, now) != nil {
 			c.response.cancel(errCallerWrite)
 			return
 		}
-		c.written = now
+		c.lastSent = now
 	}
-	c.timer.Reset(c.untilDue(now))
+	c.timer.Reset(c.untilNextTick(now))
 }
 
-// untilDue returns the time until the timer must fire next. Events don't postpone
-// the timer, as that would cost each of them; it fires early and is set again.
-func (c *callerWriter) untilDue(now time.Time) time.Duration {
-	due := c.timeouts.Idle - now.Sub(c.heard)
+// untilNextTick returns the time until the timer must fire next. Events don't postpone the
+// timer, as that would cost time for each: it fires early instead, and is set again.
+func (c *callerWriter) untilNextTick(now time.Time) time.Duration {
+	due := c.timeouts.Idle - now.Sub(c.lastReceived)
 	if c.timeouts.KeepAlive > 0 {
-		due = min(due, c.timeouts.KeepAlive-now.Sub(c.written))
+		due = min(due, c.timeouts.KeepAlive-now.Sub(c.lastSent))
 	}
 	return max(due, time.Millisecond)
 }

@@ -20,12 +20,12 @@ import (
 // unchanged passes every event on.
 func unchanged(event []byte) []byte { return event }
 
-// gateway serves a wire that relays answers of upstream, and returns it with a
-// channel of how each relay ended.
+// gateway serves a wire that relays upstream's answers. It returns the wire, and a channel
+// that gets the ending of each relay.
 func gateway(t *testing.T, timeouts upstream.Timeouts, answer http.HandlerFunc) (*wire, <-chan upstream.Ending) {
 	client := clientOnWire(t, timeouts, answer)
 	endings := make(chan upstream.Ending, 1)
-	return onWire(t, func(w http.ResponseWriter, r *http.Request) {
+	return serveOnWire(t, func(w http.ResponseWriter, r *http.Request) {
 		response, err := client.Send(r.Context(), aCall(true))
 		if err != nil {
 			t.Errorf("got %v from upstream, want an answer", err)
@@ -63,12 +63,12 @@ func TestRelayPassesEachEventOnAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{KeepAlive: -1}, func(w http.ResponseWriter, _ *http.Request) {
 			for _, event := range []string{"data: 1\n\n", "data: 2\r\n\r\n", "data: 3\n\n"} {
-				say(w, event)
+				sendNow(w, event)
 				time.Sleep(time.Second)
 			}
-			say(w, "data: ")
+			sendNow(w, "data: ")
 			time.Sleep(time.Second)
-			say(w, "4\n\n")
+			sendNow(w, "4\n\n")
 		})
 		start := time.Now()
 		body := bufio.NewReader(get(t, t.Context(), w).Body)
@@ -114,9 +114,9 @@ func TestRelayWritesWhatInspectReturns(t *testing.T) {
 func TestRelayKeepsASilentStreamAliveAndThenEndsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{KeepAlive: 15 * time.Second, Idle: 60 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
-			say(w, "") // headers
+			sendNow(w, "") // headers
 			time.Sleep(20 * time.Second)
-			say(w, "data: a\n\n")
+			sendNow(w, "data: a\n\n")
 			<-r.Context().Done()
 		})
 		start := time.Now()
@@ -140,9 +140,9 @@ func TestRelayPutsNoCommentIntoAnEvent(t *testing.T) {
 	long := "data: " + strings.Repeat("x", 2<<20)
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := gateway(t, upstream.Timeouts{KeepAlive: 15 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
-			say(w, long)
+			sendNow(w, long)
 			time.Sleep(20 * time.Second)
-			say(w, "y\n\n")
+			sendNow(w, "y\n\n")
 			time.Sleep(20 * time.Second)
 		})
 		body, err := io.ReadAll(get(t, t.Context(), w).Body)
@@ -157,7 +157,7 @@ func TestRelayAbortsAStreamThatUpstreamCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, endings := gateway(t, upstream.Timeouts{}, func(w http.ResponseWriter, _ *http.Request) {
-					say(w, cut)
+					sendNow(w, cut)
 					panic(http.ErrAbortHandler)
 				})
 				body, err := io.ReadAll(get(t, t.Context(), w).Body)
@@ -180,7 +180,7 @@ func TestRelayEndsWhenTheCallerLeaves(t *testing.T) {
 				w, endings := gateway(t, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					defer close(cancelled)
 					for {
-						say(w, "data: a\n\n")
+						sendNow(w, "data: a\n\n")
 						select {
 						case <-r.Context().Done():
 							return
@@ -212,7 +212,7 @@ func TestRelayCutsOffASlowCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{Write: 10 * time.Second}, func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
-				say(w, "data: "+strings.Repeat("x", 8<<10)+"\n\n")
+				sendNow(w, "data: "+strings.Repeat("x", 8<<10)+"\n\n")
 			}
 		})
 		start := time.Now()
@@ -229,7 +229,7 @@ func TestRelayCutsOffASlowCaller(t *testing.T) {
 func TestRelayEndsAtTheCallsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := clientOnWire(t, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
-			say(w, "data: a\n\n")
+			sendNow(w, "data: a\n\n")
 			<-r.Context().Done()
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -249,7 +249,7 @@ func TestRelayEndsAtTheCallsDeadline(t *testing.T) {
 func TestRelayLeavesNoDeadlineBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, endings := gateway(t, upstream.Timeouts{Write: time.Second}, func(w http.ResponseWriter, _ *http.Request) {
-			say(w, "data: a\n\n")
+			sendNow(w, "data: a\n\n")
 		})
 		transport := &http.Transport{DialContext: w.dial, MaxConnsPerHost: 1}
 		defer transport.CloseIdleConnections()

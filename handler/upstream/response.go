@@ -18,20 +18,20 @@ type Response struct {
 	// Target describes the endpoint that answered.
 	Target Target
 
-	ctx      context.Context
-	cancel   context.CancelCauseFunc
-	late     *time.Timer // ends an answer that isn't streamed
-	end      *time.Timer // ends a stream whose last event has come; nil until then
-	due      time.Time   // deadline of an answer that isn't streamed
-	size     int64       // of the body in bytes, -1 if unknown
-	answer   *answer
-	round    *round // nil if no endpoint is left, or needed
-	timeouts *Timeouts
-	opening  opening
-	begun    bool
-	reported bool               // the outcome is recorded with the deployment
-	stop     context.CancelFunc // ends a call that continues when ctx ends; nil if cancel does
-	resting  bool               // Rest was called: Close must leave the call alone
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	late      *time.Timer // fires when an answer that isn't streamed is due
+	end       *time.Timer // fires some time after a stream's last event; nil before that
+	due       time.Time   // deadline of an answer that isn't streamed
+	size      int64       // of the body in bytes, -1 if unknown
+	answer    *answer
+	round     *round // nil if no endpoint is left, or needed
+	timeouts  *Timeouts
+	opening   opening
+	begun     bool
+	reported  bool               // the outcome is recorded with the deployment
+	stop      context.CancelFunc // ends a call that continues when ctx ends; nil if cancel does
+	continues bool               // Rest was called: Close must leave the call alone
 }
 
 // Rest returns the rest of an answer whose caller has left or whose time has run
@@ -41,7 +41,7 @@ func (r *Response) Rest() *Rest {
 	if r.answer.pump == nil {
 		return nil
 	}
-	r.resting = true
+	r.continues = true
 	return &Rest{r.answer.pump, r.stop}
 }
 
@@ -55,10 +55,10 @@ func (r *Response) Close() {
 	r.reportOutcome(nil)
 	r.late.Stop()
 	if r.end != nil {
-		r.end.Stop() // else it would keep the call in memory
+		r.end.Stop() // otherwise it would keep the call in memory
 	}
 	r.cancel(nil)
-	if r.resting {
+	if r.continues {
 		return
 	}
 	if r.stop != nil {
@@ -67,9 +67,9 @@ func (r *Response) Close() {
 	_ = r.answer.Body.Close() // the answer has been used
 }
 
-// Another closes a response that holds no answer, or broke off before one, and tries
-// the endpoints that are left. Call it only if nothing has reached the caller. If no
-// endpoint is left, it returns failed; its other errors are those of Send.
+// Another closes a response that holds no answer, or broke off before one, and tries the
+// endpoints that haven't been tried. Call it only if nothing has reached the caller. If
+// every endpoint has been tried, it returns failed; its other errors are those of Send.
 func (r *Response) Another(failed *Error) (*Response, error) {
 	rest := r.round
 	r.round = nil
@@ -78,7 +78,7 @@ func (r *Response) Another(failed *Error) (*Response, error) {
 	if rest == nil {
 		return nil, failed
 	}
-	rest.noteFailure(r.answer.from, failed)
+	rest.keepFailure(r.answer.from, failed)
 	return rest.send()
 }
 
@@ -87,7 +87,7 @@ func (r *Response) Another(failed *Error) (*Response, error) {
 func (r *Response) reportOutcome(err error) {
 	if !r.reported {
 		r.reported = true
-		r.answer.from.record(err, r.answer.entered, time.Now())
+		r.answer.from.record(err, r.answer.askedAt, time.Now())
 	}
 	if err == nil {
 		r.releaseBody()
@@ -107,12 +107,12 @@ func (r *Response) Failure(reason Reason, err error) *Error {
 	return &Error{r.Target.Endpoint, reason, err, true}
 }
 
-// Scrub removes the endpoint's credential from an error that upstream wrote.
+// Scrub removes the endpoint's credential from the text of an error that upstream wrote.
 func (r *Response) Scrub(text []byte) []byte { return scrub(text, r.answer.secret) }
 
-// Body reads an answer that isn't streamed. Before it allocates memory it calls hold
-// with the size, which may wait; an error of hold ends the reading. If the error, an
-// *Error, isn't nil, Body returns what it had read until then.
+// Body reads an answer that isn't streamed. Before it allocates memory it calls hold with
+// the size. hold may wait; its error ends the reading. Body's error is an *Error; with it,
+// Body returns what it had read before.
 func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	r.late.Reset(time.Until(r.due))
 	defer r.late.Stop()
@@ -130,16 +130,16 @@ func (r *Response) Body(hold func(bytes int64) error) ([]byte, error) {
 	return body, failed
 }
 
-// firstRoom is the first buffer for an answer of unknown size, in bytes. Nearly all
+// firstBuffer is the first buffer for an answer of unknown size, in bytes. Nearly all
 // answers fit.
-const firstRoom = 64 << 10
+const firstBuffer = 64 << 10
 
 // readAll reads up to MaxBody bytes and one more, into a buffer of the right size if
 // that is known, and otherwise into one that grows fourfold.
 func readAll(from io.Reader, size int64, hold func(bytes int64) error) (body []byte, err error) {
 	room := min(size, MaxBody) + 1 // one more to notice the end
 	if size < 0 {
-		room = firstRoom
+		room = firstBuffer
 	}
 	for {
 		if err := hold(room); err != nil {

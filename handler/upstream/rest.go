@@ -22,7 +22,7 @@ func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) (ended b
 	if err != nil || got.StatusCode != http.StatusOK || compressed(got.Header) {
 		return false
 	}
-	_ = r.pump.each(ctx, func(piece []byte, err error) (more bool) { // an error is the end of ctx
+	_ = r.pump.each(ctx, func(piece []byte, err error) (more bool) { // fails only if ctx ends
 		ended = err == io.EOF
 		return (len(piece) == 0 || yield(piece)) && err == nil
 	})
@@ -33,5 +33,5 @@ func (r *Rest) Read(ctx context.Context, yield func(chunk []byte) bool) (ended b
 // either again does nothing.
 func (r *Rest) Close() {
 	r.stop()
-	_ = r.pump.Close() // nothing more is wanted of it
+	_ = r.pump.Close() // its error doesn't matter, as nothing more is read
 }

@@ -9,15 +9,15 @@ import (
 
 // round tries the deployments that serve a call one after the other.
 type round struct {
-	client *Client
-	ctx    context.Context // the caller's
-	call   *Call
-	left   []*deployment // not asked yet, in order
-	sole   bool          // there is one deployment only; ask it even when paused: its own answer says more than ours
+	client  *Client
+	ctx     context.Context // the caller's
+	call    *Call
+	untried []*deployment // not asked yet, in order
+	only    bool          // there is only one deployment: it is asked even if it is paused, as its answer says more than ours
 
 	last      failure
 	callerErr error       // to return if none answers; a 404 only if there is nothing else
-	probed    *deployment // another call is trying whether it works again
+	probed    *deployment // another call is testing whether it works again
 	paused    []*deployment
 	stopped   bool // Call.Failed said not to ask another endpoint
 }
@@ -30,18 +30,17 @@ type failure struct {
 
 // next asks deployments until one answers.
 //
-// A retry after a 429 takes nothing from the budget: the throttled deployment is
-// paused, so retries don't multiply, and this is how a provisioned deployment
-// overflows into another. A retry after a 404 is free too, as a 404 costs the
-// deployment nothing.
+// A retry after a 429 takes nothing from the budget: the throttled deployment is paused,
+// so retries don't multiply, and this is how a provisioned deployment overflows into
+// another. Neither does a retry after a 404, which costs the deployment nothing.
 func (r *round) next(ctx context.Context) (*answer, error) {
-	for len(r.left) > 0 {
+	for len(r.untried) > 0 {
 		bounded := r.last.err != nil && !neutral(r.last.err)
-		if bounded && !r.last.of.retries.left() {
+		if bounded && !r.last.of.retries.hasRetry() {
 			break
 		}
-		d := r.left[0]
-		r.left = r.left[1:]
+		d := r.untried[0]
+		r.untried = r.untried[1:]
 		if !r.admits(d) {
 			continue
 		}
@@ -56,9 +55,10 @@ func (r *round) next(ctx context.Context) (*answer, error) {
 	return r.giveUp(ctx)
 }
 
-// admits reports whether the call may go to a deployment, and remembers why not.
+// admits reports whether the call may go to a deployment. If not, it keeps the deployment
+// in probed or paused.
 func (r *round) admits(d *deployment) bool {
-	if r.sole {
+	if r.only {
 		return true
 	}
 	switch d.admit(time.Now()) {
@@ -76,21 +76,21 @@ func (r *round) admits(d *deployment) bool {
 // the answer has been read.
 func (r *round) ask(ctx context.Context, d *deployment) (*answer, error) {
 	d.retries.earn()
-	entered := time.Now()
+	askedAt := time.Now()
 	got, err := d.try(ctx, r.call)
 	if err != nil {
-		d.record(err, entered, time.Now())
-		r.noteFailure(d, err)
+		d.record(err, askedAt, time.Now())
+		r.keepFailure(d, err)
 		r.stopped = r.call.Failed != nil && !r.call.Failed(err)
 		return nil, err
 	}
-	got.from, got.entered = d, entered
+	got.from, got.askedAt = d, askedAt
 	return got, nil
 }
 
-// noteFailure keeps an error of the round. Of several 429s the caller gets the one
+// keepFailure keeps an error of the round. Of several 429s the caller gets the one
 // with the shortest Retry-After.
-func (r *round) noteFailure(d *deployment, err error) {
+func (r *round) keepFailure(d *deployment, err error) {
 	r.last = failure{d, err}
 	switch {
 	case r.callerErr == nil:
@@ -101,9 +101,9 @@ func (r *round) noteFailure(d *deployment, err error) {
 	}
 }
 
-// giveUp ends a round in which no deployment answered. If another call is trying a
-// deployment, giveUp asks it too, as the other call may take as long as a model
-// thinks. The caller gets a 404 only if every deployment is missing.
+// giveUp ends a round in which no deployment answered. If another call is testing a
+// deployment, giveUp asks that deployment too, as the other call may take as long as a
+// model thinks. The caller gets a 404 only if no deployment exists.
 func (r *round) giveUp(ctx context.Context) (*answer, error) {
 	if notFound(r.callerErr) && (r.probed != nil || r.paused != nil) {
 		r.callerErr = nil
@@ -139,7 +139,7 @@ func (r *round) unavailable(within time.Duration) *UnavailableError {
 type answer struct {
 	*http.Response
 	from    *deployment
-	entered time.Time // when the deployment was asked
+	askedAt time.Time // when the deployment was asked
 	secret  string    // the credential that it was sent
 	pump    *pump     // reads the body of a call that may continue when ctx ends; else nil
 }

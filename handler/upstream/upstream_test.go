@@ -51,9 +51,9 @@ func (w *wire) dial(context.Context, string, string) (net.Conn, error) {
 	}
 }
 
-// onWire serves over a wire until the test ends. It reads the whole request first, as
-// a server only then notices that its caller leaves.
-func onWire(t *testing.T, handler http.HandlerFunc) *wire {
+// serveOnWire serves over a wire until the test ends. It reads each request to its end
+// first, since a server only then notices that its caller leaves.
+func serveOnWire(t *testing.T, handler http.HandlerFunc) *wire {
 	w := &wire{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -79,7 +79,7 @@ func endpoint(url string) upstream.Endpoint {
 // clientOnWire returns a client that calls a handler over a wire.
 func clientOnWire(t *testing.T, timeouts upstream.Timeouts, handler http.HandlerFunc) *upstream.Client {
 	client := newClient(t, timeouts, endpoint("http://127.0.0.1:1"))
-	client.DialBy(onWire(t, handler).dial)
+	client.DialBy(serveOnWire(t, handler).dial)
 	return client
 }
 
@@ -109,8 +109,8 @@ func aCall(stream bool) upstream.Call {
 		Request: upstream.Request{Stream: stream, Body: func(upstream.Target) [][]byte { return [][]byte{[]byte("{}")} }}}
 }
 
-// say sends a piece of an answer at once.
-func say(w http.ResponseWriter, text string) {
+// sendNow writes a piece of an answer and flushes it.
+func sendNow(w http.ResponseWriter, text string) {
 	_, _ = io.WriteString(w, text)
 	_ = http.NewResponseController(w).Flush()
 }

@@ -130,7 +130,7 @@ func (t *target) runStreams(ctx context.Context, duration time.Duration) *load {
 	return l
 }
 
-// runStream runs runStream stream, to its end or until its caller leaves.
+// runStream runs one stream, to its end or until its caller leaves.
 func (l *load) runStream(ctx context.Context, t *target, buffer []byte) error {
 	if rand.IntN(leaverEvery) > 0 {
 		l.ended.Add(1)

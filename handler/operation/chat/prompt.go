@@ -63,7 +63,8 @@ func (w *promptWalk) stops(value []byte) {
 	_ = one(0)
 }
 
-// tools looks for tools that run at the endpoint, as the model reads their results.
+// tools records a tool that runs at the endpoint as unbounded, since the model reads its
+// results.
 func (w *promptWalk) tools(value []byte) {
 	s := jsonscan.New(value, jsonscan.Options{})
 	_ = s.Array(func(i int) error {

@@ -15,7 +15,7 @@ import (
 	"tollgate/handler/telemetry"
 )
 
-// An envelopes makes items. It holds what all of them have in common.
+// envelopes makes items. It holds what all of them have in common.
 type envelopes struct {
 	key       string
 	namespace string // the metrics' namespace

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A losses counts lost items and logs the kinds of trouble that lose them.
+// losses counts lost items and logs the kinds of trouble that lose them.
 type losses struct {
 	log *slog.Logger
 

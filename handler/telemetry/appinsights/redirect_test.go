@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/telemetry/appinsights"
 )
 
-// A hosts is a network of ingestion hosts without sockets.
+// hosts is a network of ingestion hosts without sockets.
 type hosts struct {
 	mu       sync.Mutex
 	serve    map[string]http.Handler // by URL host
