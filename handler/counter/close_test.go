@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A call that fits is still granted.
+// While an instance drains, a call that fits is still granted.
 func TestDrainRefusesCallsThatQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()
@@ -61,9 +61,9 @@ func TestDrainRefusesCallsThatQueue(t *testing.T) {
 	})
 }
 
-// So what calls settled is written soon after the store is back.
+// What calls settled must be written soon after the store is back.
 func TestCloseRetriesFailedWritesWithoutLongPauses(t *testing.T) {
-	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // how long the store was down before the stop: a short and a long back-off
+	for _, trouble := range []time.Duration{30 * time.Second, 5 * time.Minute} { // before Close: with a short and a long back-off
 		synctest.Test(t, func(t *testing.T) {
 			var broken atomic.Bool
 			var mu sync.Mutex

@@ -208,7 +208,7 @@ func TestAHotSubscriptionCostsFewOperations(t *testing.T) {
 	}
 }
 
-// Nor do they take longer than the slowest of them would. Operations take 20 ms.
+// Four limits also take no longer than the slowest of them would. Operations take 20 ms.
 func TestFourLimitsCostNoMoreThanFourTimesOne(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
@@ -270,7 +270,7 @@ func TestKillingAnInstanceEveryMinuteCostsNoMoreThanItsLeases(t *testing.T) {
 	}
 }
 
-// They are a read and a write for the call, a report, and a return of the lease.
+// The four are a read and a write for the call, a report, and the return of the lease.
 func TestALoneCallCostsAtMostFourOperations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := timedNetwork(1)
@@ -287,8 +287,8 @@ func TestALoneCallCostsAtMostFourOperations(t *testing.T) {
 	})
 }
 
-// Such a call once made its instance expect every later one to be as large, and write for each
-// of them.
+// A call that never fits once made its instance expect every later call to be as large, and
+// write for each of them.
 func TestACallThatNeverFitsLeavesLeaseSizesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := countertest.NewNetwork(0)

@@ -2,16 +2,16 @@
 // of a Store.
 //
 // An instance keeps a replica of each counter that its calls use. The replica's lease.Agent
-// is a pure state machine: it decides calls from a lease, which it took of the counter in
-// advance, and says what to read or write next. The replica adds what the agent lacks: a
-// lock, a timer, and a goroutine that carries out the reads and writes one at a time. All
-// replicas share one clock, which follows the store's, and one opinion of whether the store
-// is down.
+// is a pure state machine: it decides calls from a lease, an amount that it has taken from the
+// counter in advance, and says what to read or write next. The replica adds what the agent
+// lacks: a lock, a timer, and a goroutine that carries out the reads and writes one at a time.
+// All replicas share a clock, which follows the store's, and a record of whether the store is
+// down.
 //
-// A call goes this way: Counter.Reserve passes it to the agents of its counters. They decide
-// it at once if their leases suffice; otherwise it waits until replica.loop has read or
-// written the rows. A call that is admitted gets Reservations. Reservations.Settle charges
-// what the call used: at once in the agents, and in the rows with the next writes.
+// Counter.Reserve passes a call to the agents of its counters. They decide it at once if their
+// leases suffice; otherwise the call waits until replica.loop has read or written the rows. A
+// call that is admitted gets Reservations. Reservations.Settle charges what the call used: at
+// once in the agents, and in the rows with the next writes.
 //
 // Start reading at Counter.Reserve, then replica.do and replica.loop. clock.go keeps the
 // store's time, health.go decides whether the store is down, and replicas.go bounds the

@@ -12,7 +12,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// callEach makes one call of each of some counters, and cancels it.
+// callEach makes a call of each of some counters, and cancels those that are granted.
 func callEach(t *testing.T, c *counter.Counter, prefix string, counters int, amount int64) {
 	t.Helper()
 	for i := range counters {
@@ -59,7 +59,7 @@ func TestANewCounterExaminesFewOthersForEviction(t *testing.T) {
 	})
 }
 
-// Each write would fail.
+// While the store is down, each write would fail.
 func TestNoCounterIsWrittenForItsEvictionWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

@@ -54,7 +54,7 @@ func TestFigures(t *testing.T) {
 	limits4.limits = 4
 	n16limits4 := row("16 instances, 4 limits on a call", limits4.run(t, 9))
 	org := row("64 instances, an organization of 500", organization(64, 1).run(t, 1))
-	n16naive := hot(16, 1).naive(t, 6)
+	n16naive := hot(16, 1).runNaive(t, 6)
 	row("read, then If-Match, 16 instances", n16naive)
 	floodLoad := flood(16, 2)
 	flooded := floodLoad.run(t, 7)

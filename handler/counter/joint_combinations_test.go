@@ -19,8 +19,8 @@ const (
 	grants   behaviour = iota
 	refuses            // and would for longer than the call may wait
 	waits              // until the next minute
-	breaks             // its store fails, and the call is closed
-	degrades           // its store fails, and the call may have the instance's share
+	breaks             // its store fails, and the terms are FailClosed
+	degrades           // its store fails, and the terms are Degrade
 	shadows            // like refuses, but in shadow
 	behaviours
 )

@@ -31,8 +31,8 @@ type action struct {
 // An ideal is a counter as callers see it: one number. Calls that were not decided may hold
 // some of it for a while.
 type ideal struct {
-	charged    int64
-	held, over uint64 // bits of undecided calls that hold their amount, or no longer can
+	charged     int64
+	held, ended uint64 // bits of undecided calls that hold their amount, or no longer can
 }
 
 const linearLimit = 300
@@ -49,10 +49,10 @@ func (c ideal) step(a action, granted, alone bool) []any {
 		if c.held&a.bit != 0 {
 			c.charged -= a.amount
 		}
-		c.held, c.over = c.held&^a.bit, c.over|a.bit
+		c.held, c.ended = c.held&^a.bit, c.ended|a.bit
 	case a.kind == "begin":
-		if fits && c.over&a.bit == 0 {
-			return []any{c, ideal{c.charged + a.amount, c.held | a.bit, c.over}}
+		if fits && c.ended&a.bit == 0 {
+			return []any{c, ideal{c.charged + a.amount, c.held | a.bit, c.ended}}
 		}
 	case granted && fits:
 		c.charged += a.amount
@@ -230,7 +230,7 @@ func logHistory(t *testing.T, h *history) {
 	}
 }
 
-// This shows that the check of TestHistoriesAreLinearizable can fail.
+// This test shows that the check of TestHistoriesAreLinearizable can fail.
 func TestALostUpdateIsNotLinearizable(t *testing.T) {
 	for seed := range uint64(50) {
 		h := record(t, seed, 3, true)

@@ -14,17 +14,17 @@ import (
 	"tollgate/handler/limit"
 )
 
-// naive runs the load on gateways without leases: each call reads the row and writes it back
+// runNaive runs the load on gateways without leases: each call reads the row and writes it back
 // under its ETag, once before the model is called and once after it. After a conflict it
 // tries again after a random pause, for 2 s at most.
-func (l load) naive(t *testing.T, seed uint64) *measured {
+func (l load) runNaive(t *testing.T, seed uint64) *measured {
 	m := &measured{}
 	synctest.Test(t, func(t *testing.T) {
 		network, limits := timedNetwork(seed), limit.Limits{PerMinute: l.limit, Version: 1}
 		if _, _, err := network.Store.Swap(t.Context(), "key", lease.New(limits, time.Now(), "epoch"), ""); err != nil {
 			t.Error(err)
 		}
-		n := naive{network.Link(), limits}
+		n := naiveGateway{network.Link(), limits}
 		end := time.Now().Add(time.Duration(l.minutes) * time.Minute)
 		var calls sync.WaitGroup
 		for time.Sleep(0); time.Now().Before(end); time.Sleep(network.Interval(l.perSecond)) {
@@ -49,15 +49,15 @@ func (l load) naive(t *testing.T, seed uint64) *measured {
 	return m
 }
 
-// A naive is a gateway without leases.
-type naive struct {
+// A naiveGateway has no leases.
+type naiveGateway struct {
 	*countertest.Link
 	limits limit.Limits
 }
 
 // swapOnce charges tokens if the counter has them. It reports false for ok if all its attempts
 // within 2 s conflict.
-func (n naive) swapOnce(t *testing.T, amount int64) (admitted, ok bool) {
+func (n naiveGateway) swapOnce(t *testing.T, amount int64) (admitted, ok bool) {
 	for began := time.Now(); time.Since(began) < 2*time.Second; time.Sleep(rand.N(100 * time.Millisecond)) {
 		row, version, _, err := n.Load(t.Context(), "key")
 		if err != nil {

@@ -196,7 +196,7 @@ func TestALeaseCanBeSpentWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-// Otherwise calls would wait for writes that fail.
+// Calls must not wait for writes that fail.
 func TestAStoreThatCanOnlyBeReadCountsAsDown(t *testing.T) {
 	for mode, want := range map[limit.StoreDown]error{limit.FailClosed: counter.ErrUnavailable, limit.Degrade: nil, limit.FailOpen: nil} {
 		t.Run(string(mode), func(t *testing.T) {

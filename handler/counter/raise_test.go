@@ -57,7 +57,7 @@ func TestARaiseIsChargedAtOnceAndCorrectedOnce(t *testing.T) {
 	}
 }
 
-// Meanwhile it counts towards this instance's share.
+// Until the store is back, the raise counts towards this instance's share.
 func TestARaiseWithoutTheStoreIsChargedLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, broken, c := breakable()

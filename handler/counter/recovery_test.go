@@ -102,7 +102,7 @@ func TestADeletedCounterIsCreatedAgain(t *testing.T) {
 	})
 }
 
-// Reclaim then returns the row's version.
+// Reclaim returns the version of a row that may be deleted.
 func TestAnIdleCounterIsDeletableOnceItsSlotsAreGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memstore.New()

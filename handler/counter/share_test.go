@@ -34,7 +34,7 @@ func TestTokensReturnedToAnEarlierMinutesShareDoNotEnlargeTheNext(t *testing.T) 
 	})
 }
 
-// If their sum overflowed, the share would no longer limit other calls.
+// If the sum of reservations overflowed, the share would no longer limit other calls.
 func TestHugeReservationsDoNotOverflowTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, broken, c := breakable()

@@ -15,16 +15,16 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A stuck is a store that answers every operation, and applies no write.
-type stuck struct {
+// A stuckStore answers every operation, and applies no write.
+type stuckStore struct {
 	stored bool                                     // the counter exists
 	load   func(reads int64, a *countertest.Answer) // changes the answer to the latest of so many reads
 	swap   error                                    // the answer to each write
 	within time.Duration                            // the time by which a call must be decided; 0: 3 s
 }
 
-// stuckStores are stuck stores by their answers.
-var stuckStores = map[string]stuck{
+// stuckStores are named by their answers.
+var stuckStores = map[string]stuckStore{
 	"no row, and each insert conflicts":            {swap: counter.ErrConflict},
 	"a row, and each write conflicts":              {stored: true, swap: counter.ErrConflict},
 	"a table that exists for reads only":           {swap: counter.ErrNotFound},
@@ -56,8 +56,8 @@ func unreadable(_ int64, a *countertest.Answer) {
 	*a = countertest.Answer{Err: errors.New("403 AuthorizationPermissionMismatch")}
 }
 
-// open returns the store behind a link that answers as s says until well is set.
-func (s stuck) open(t *testing.T, limits limit.Limits) (store *memstore.Store, well *atomic.Bool, link *countertest.Link) {
+// open returns a link that answers as s says until well is set, and the store behind it.
+func (s stuckStore) open(t *testing.T, limits limit.Limits) (store *memstore.Store, well *atomic.Bool, link *countertest.Link) {
 	well = new(atomic.Bool)
 	store, link = linked(func(op countertest.Operation) countertest.Fate {
 		if op.Swap && !well.Load() {
@@ -83,7 +83,8 @@ func (s stuck) open(t *testing.T, limits limit.Limits) (store *memstore.Store, w
 	return store, well, link
 }
 
-// Whatever it answers, calls are decided in time, and charged once it applies writes again.
+// Whatever the store answers, calls are decided in time, and charged once it applies writes
+// again.
 func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it waits for many stores")
@@ -101,7 +102,7 @@ func TestAStoreThatAppliesNoWriteCountsAsDown(t *testing.T) {
 	}
 }
 
-func testStuck(t *testing.T, s stuck, terms counter.Terms) {
+func testStuck(t *testing.T, s stuckStore, terms counter.Terms) {
 	store, well, link := s.open(t, terms.Limits)
 	c, began, degraded := instance(link), time.Now(), int64(0)
 	within := max(s.within, 3*time.Second)

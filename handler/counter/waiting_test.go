@@ -172,7 +172,7 @@ func grantedAfterASecond(t *testing.T, c *counter.Counter, terms counter.Terms, 
 	r.Cancel()
 }
 
-// The call needs both the tokens that come back and those that the counter has left.
+// The first call needs both the tokens that come back and those that the counter has left.
 func TestReturnedTokensGoToTheFirstInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, terms := queueing(t, 55*time.Second, 30)
@@ -309,7 +309,7 @@ func TestAClockSetBackMakesNoCallWaitLongerThanItsMaxWait(t *testing.T) {
 	}
 }
 
-// Without a limit per minute, a refusal of such a call is QuotaExceeded.
+// The limit is a quota alone, so a call that may not wait for it is refused with QuotaExceeded.
 func TestACallBehindCallsThatWaitForTheQuotaWaitsForItToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := instance(memstore.New())
