@@ -94,7 +94,7 @@ type Gateway struct {
 	config         Config
 	canonical      HeaderNames  // Config.Headers in canonical spelling
 	handler        http.Handler // answer, with CORS for Origins
-	recentRows     *recent.Readings[usageSpan, []ledger.Row]
+	recentRows     *recent.Cache[usageSpan, []ledger.Row]
 	usageReads     usageLimiter
 	uncounted      atomic.Int64  // tokens reserved by size for prompts that were not counted
 	uncountedCalls atomic.Uint64 // ended calls whose prompt was not counted

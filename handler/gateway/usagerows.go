@@ -50,8 +50,8 @@ const (
 // newRecentRows returns the cache through which GET /usage reads the ledger. However often
 // callers ask, and for however many hours, a subscription's rows are read at most once in
 // usageMaxAge for each of spans. Without a reader there are no rows.
-func newRecentRows(reader UsageReader) *recent.Readings[usageSpan, []ledger.Row] {
-	return &recent.Readings[usageSpan, []ledger.Row]{
+func newRecentRows(reader UsageReader) *recent.Cache[usageSpan, []ledger.Row] {
+	return &recent.Cache[usageSpan, []ledger.Row]{
 		Read: func(ctx context.Context, of usageSpan) ([]ledger.Row, error) {
 			if reader == nil {
 				return nil, nil

@@ -67,7 +67,7 @@ type Config struct {
 type API struct {
 	config    Config
 	mux       *http.ServeMux
-	standings *recent.Readings[struct{}, []Standing] // of all counters
+	standings *recent.Cache[struct{}, []Standing] // of all counters
 }
 
 // New returns an API.

@@ -117,8 +117,8 @@ const standingsTimeout = 230 * time.Second
 
 // recentStandings returns what all requests read the standings of all counters from: each
 // open console asks every few seconds, and each reading reads every counter.
-func (c Config) recentStandings() *recent.Readings[struct{}, []Standing] {
-	return &recent.Readings[struct{}, []Standing]{
+func (c Config) recentStandings() *recent.Cache[struct{}, []Standing] {
+	return &recent.Cache[struct{}, []Standing]{
 		Read:    func(ctx context.Context, _ struct{}) ([]Standing, error) { return c.readStandings(ctx) },
 		MaxAge:  c.StandingsMaxAge,
 		Timeout: standingsTimeout,

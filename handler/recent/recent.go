@@ -1,5 +1,10 @@
-// Package recent keeps what was read a moment ago, so that all who ask for the same at
-// about the same time cost one reading. Start reading at Readings.
+// Package recent keeps what was read a moment ago, so that callers that need the same at about
+// the same time share one reading.
+//
+// A Cache reads a value when it is first asked for, gives it to all callers that ask during
+// the reading and shortly after it, and then forgets it.
+//
+// Start reading at Cache.
 package recent
 
 import (
@@ -11,30 +16,28 @@ import (
 	"time"
 )
 
-// Readings read values by key and keep them for a short time. A key has at most one
-// reading at a time: who asks meanwhile waits for it, and gets its value or its error.
-// Both are kept for MaxAge after the reading ended, so that neither a slow store nor a
-// failing one is read more often.
+// A Cache reads values by key and keeps them for a short time. It reads a key at most once at
+// a time: callers that ask during a reading wait for it, and get its value or its error. Both
+// are kept for MaxAge after the reading ended, so neither a slow store nor a failing one is
+// read more often than that. A value can therefore be older than MaxAge, by the time that its
+// reading took.
 //
-// The age counts from the end, so a value may be older than MaxAge by the time that its
-// reading took. A reading goes on when those who wait for it leave.
-//
-// All who ask share a value: they must not change it. Set the exported fields before the
-// first Get.
-type Readings[K comparable, V any] struct {
-	// Read reads the value of a key. Its context has the values of the one that asked
-	// first, and ends after Timeout.
+// A reading goes on when those who wait for it leave. All callers share a value, so they must
+// not change it. Set the exported fields before the first Get.
+type Cache[K comparable, V any] struct {
+	// Read reads the value of a key. Its context has the values of the first caller's, and
+	// ends after Timeout.
 	Read func(context.Context, K) (V, error)
-	// MaxAge is how long a value or an error is kept; 0: only those who ask during a
-	// reading share it.
+	// MaxAge is how long a value or an error is kept; 0: it is shared only by callers that
+	// ask during the reading.
 	MaxAge time.Duration
-	// Timeout is how long a reading may take.
+	// Timeout bounds a reading.
 	Timeout time.Duration
-	// MaxKeys is the most keys with a value kept. Beyond it one of them is dropped.
+	// MaxKeys is the most keys with a value kept. Beyond it any one of them is dropped.
 	MaxKeys int
 
-	mu    sync.Mutex
-	byKey map[K]*reading[V]
+	mu       sync.Mutex
+	readings map[K]*reading[V]
 }
 
 // A reading is one call of Read. The other fields are set when done is closed.
@@ -43,56 +46,56 @@ type reading[V any] struct {
 	ended    time.Time
 	value    V
 	err      error
-	panicked any // what Read panicked with, and its stack; nil: it returned
+	panicked any // the value and stack of a panic of Read; nil: it returned
 }
 
-// Get returns the value of a key, or the error of reading it, or ctx's error if that ends
-// first. If Read panicked, Get panics too: the reading's own goroutine would end the
-// process.
-func (r *Readings[K, V]) Get(ctx context.Context, key K) (V, error) {
-	found := r.begin(ctx, key)
+// Get returns the value of a key, the error of reading it, or ctx's error if ctx ends first.
+// If Read panicked, Get panics too, in its caller's goroutine, where the panic can be
+// recovered.
+func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
+	r := c.begin(ctx, key)
 	select {
-	case <-found.done:
+	case <-r.done:
 	case <-ctx.Done():
 		var none V
 		return none, ctx.Err()
 	}
-	if found.panicked != nil {
-		panic(found.panicked)
+	if r.panicked != nil {
+		panic(r.panicked)
 	}
-	return found.value, found.err
+	return r.value, r.err
 }
 
-// begin returns the key's reading, if it is under way or recent enough, or starts one.
-func (r *Readings[K, V]) begin(ctx context.Context, key K) *reading[V] {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if found := r.byKey[key]; found != nil && !found.old(r.MaxAge) {
-		return found
+// begin returns the key's reading, if it is in progress or recent enough, or starts one.
+func (c *Cache[K, V]) begin(ctx context.Context, key K) *reading[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.readings[key]; r != nil && !r.old(c.MaxAge) {
+		return r
 	}
-	r.makeRoom()
-	started := &reading[V]{done: make(chan struct{})}
-	r.byKey[key] = started
+	c.makeRoom()
+	r := &reading[V]{done: make(chan struct{})}
+	c.readings[key] = r
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
 		defer cancel()
-		started.run(func() (V, error) { return r.Read(ctx, key) })
+		r.run(func() (V, error) { return c.Read(ctx, key) })
 	}()
-	return started
+	return r
 }
 
-// makeRoom drops old readings, and one that isn't if there are still too many. Those who
-// wait for that one get its value.
-func (r *Readings[K, V]) makeRoom() {
-	if r.byKey == nil {
-		r.byKey = make(map[K]*reading[V])
+// makeRoom drops old readings, and then others until one more has room. Callers that wait for
+// a dropped one still get its value.
+func (c *Cache[K, V]) makeRoom() {
+	if c.readings == nil {
+		c.readings = make(map[K]*reading[V])
 	}
-	maps.DeleteFunc(r.byKey, func(_ K, older *reading[V]) bool { return older.old(r.MaxAge) })
-	for key := range r.byKey {
-		if len(r.byKey) < r.MaxKeys {
+	maps.DeleteFunc(c.readings, func(_ K, r *reading[V]) bool { return r.old(c.MaxAge) })
+	for key := range c.readings {
+		if len(c.readings) < c.MaxKeys {
 			break
 		}
-		delete(r.byKey, key)
+		delete(c.readings, key)
 	}
 }
 
@@ -106,7 +109,7 @@ func (r *reading[V]) old(maxAge time.Duration) bool {
 	}
 }
 
-// run sets what read returns.
+// run calls read, and sets the reading's fields to its outcome.
 func (r *reading[V]) run(read func() (V, error)) {
 	defer close(r.done)
 	defer func() {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A store counts its readings, each of which takes a second.
+// A store counts the readings of each key. A reading takes a second.
 type store struct {
 	mu    sync.Mutex
 	reads map[string]int
@@ -34,40 +34,41 @@ func (s *store) read(ctx context.Context, key string) (string, error) {
 	}
 }
 
-func readings(s *store) *Readings[string, string] {
-	return &Readings[string, string]{Read: s.read, MaxAge: 2 * time.Second, Timeout: time.Minute, MaxKeys: 10}
+// newCache returns a cache of a store.
+func newCache(s *store) *Cache[string, string] {
+	return &Cache[string, string]{Read: s.read, MaxAge: 2 * time.Second, Timeout: time.Minute, MaxKeys: 10}
 }
 
 // expect fails the test unless Get returns want and fault.
-func expect(t *testing.T, r *Readings[string, string], key, want string, fault error) {
+func expect(t *testing.T, c *Cache[string, string], key, want string, fault error) {
 	t.Helper()
-	if got, err := r.Get(t.Context(), key); got != want || !errors.Is(err, fault) {
-		t.Errorf("key %s: got %q, %v; want %q, %v", key, got, err, want, fault)
+	if got, err := c.Get(t.Context(), key); got != want || !errors.Is(err, fault) {
+		t.Errorf("Get of %s: got %q, %v; want %q, %v", key, got, err, want, fault)
 	}
 }
 
-func TestThoseWhoAskDuringAReadingShareIt(t *testing.T) {
+func TestCallersThatAskDuringAReadingShareIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := readings(new(store))
-		r.MaxAge = 0
+		c := newCache(new(store))
+		c.MaxAge = 0
 		var all sync.WaitGroup
 		for range 100 {
-			all.Go(func() { expect(t, r, "a", "a1", nil) })
+			all.Go(func() { expect(t, c, "a", "a1", nil) })
 		}
-		all.Go(func() { expect(t, r, "b", "b1", nil) })
+		all.Go(func() { expect(t, c, "b", "b1", nil) })
 		all.Wait()
-		expect(t, r, "a", "a2", nil)
+		expect(t, c, "a", "a2", nil)
 	})
 }
 
 func TestAValueIsKeptForMaxAgeAfterItsReadingEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := readings(new(store))
-		expect(t, r, "a", "a1", nil)
-		time.Sleep(r.MaxAge - time.Nanosecond)
-		expect(t, r, "a", "a1", nil)
+		c := newCache(new(store))
+		expect(t, c, "a", "a1", nil)
+		time.Sleep(c.MaxAge - time.Nanosecond)
+		expect(t, c, "a", "a1", nil)
 		time.Sleep(time.Nanosecond)
-		expect(t, r, "a", "a2", nil)
+		expect(t, c, "a", "a2", nil)
 	})
 }
 
@@ -76,73 +77,73 @@ func TestAnErrorIsKeptLikeAValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
 		s := &store{fault: down}
-		r := readings(s)
-		expect(t, r, "a", "a1", down)
+		c := newCache(s)
+		expect(t, c, "a", "a1", down)
 		s.fault = nil
-		expect(t, r, "a", "a1", down)
-		time.Sleep(r.MaxAge)
-		expect(t, r, "a", "a2", nil)
+		expect(t, c, "a", "a1", down)
+		time.Sleep(c.MaxAge)
+		expect(t, c, "a", "a2", nil)
 	})
 }
 
-func TestAReadingGoesOnWhenTheFirstWhoAskedLeaves(t *testing.T) {
+func TestAReadingGoesOnWhenItsFirstCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := readings(new(store))
+		c := newCache(new(store))
 		ctx, leave := context.WithCancel(t.Context())
 		left := make(chan error)
 		go func() {
-			_, err := r.Get(ctx, "a")
+			_, err := c.Get(ctx, "a")
 			left <- err
 		}()
 		synctest.Wait()
 		leave()
 		if err := <-left; !errors.Is(err, context.Canceled) {
-			t.Errorf("the one who left: got %v, want %v", err, context.Canceled)
+			t.Errorf("Get of the caller that left: got %v, want %v", err, context.Canceled)
 		}
-		expect(t, r, "a", "a1", nil)
+		expect(t, c, "a", "a1", nil)
 	})
 }
 
 func TestAReadingEndsAfterItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := readings(new(store))
-		r.Timeout = time.Millisecond
-		expect(t, r, "a", "", context.DeadlineExceeded)
+		c := newCache(new(store))
+		c.Timeout = time.Millisecond
+		expect(t, c, "a", "", context.DeadlineExceeded)
 	})
 }
 
-// A value may be large: a week of minutes, or all counters.
+// Values may be large: a week of minutes, or all counters.
 func TestOldValuesAndThoseBeyondMaxKeysAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := readings(new(store))
-		for i := range 2 * r.MaxKeys {
+		c := newCache(new(store))
+		for i := range 2 * c.MaxKeys {
 			key := fmt.Sprint("key", i)
-			expect(t, r, key, key+"1", nil)
-			if n := len(r.byKey); n > 3 { // one that is read, and those of the last two seconds
-				t.Fatalf("after %d readings of 1 s: got %d kept for %v, want 3 at most", i+1, n, r.MaxAge)
+			expect(t, c, key, key+"1", nil)
+			if n := len(c.readings); n > 3 { // the last one, and those of the two seconds before
+				t.Fatalf("after %d readings of 1 s: got %d values kept for %v, want at most 3", i+1, n, c.MaxAge)
 			}
 		}
-		r.MaxAge = time.Hour
-		for i := range 2 * r.MaxKeys {
-			if _, err := r.Get(t.Context(), fmt.Sprint("other", i)); err != nil {
+		c.MaxAge = time.Hour
+		for i := range 2 * c.MaxKeys {
+			if _, err := c.Get(t.Context(), fmt.Sprint("other", i)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if n := len(r.byKey); n != r.MaxKeys {
-			t.Errorf("got %d values kept, want %d", n, r.MaxKeys)
+		if n := len(c.readings); n != c.MaxKeys {
+			t.Errorf("values kept: got %d, want %d", n, c.MaxKeys)
 		}
 	})
 }
 
-func TestAPanicReachesThoseWhoAsked(t *testing.T) {
+func TestAPanicReachesTheCallersOfGet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := Readings[string, string]{Read: func(context.Context, string) (string, error) { panic("a fault of ours") }, Timeout: time.Minute, MaxKeys: 1}
+		c := Cache[string, string]{Read: func(context.Context, string) (string, error) { panic("a fault of ours") }, Timeout: time.Minute, MaxKeys: 1}
 		defer func() {
 			if got := fmt.Sprint(recover()); !strings.Contains(got, "a fault of ours") || !strings.Contains(got, "recent_test.go") {
-				t.Errorf("got the panic %q, want the reading's own with its stack", got)
+				t.Errorf("Get: got the panic %q, want that of Read, with its stack", got)
 			}
 		}()
-		_, err := r.Get(t.Context(), "a")
-		t.Errorf("got %v, want a panic", err)
+		_, err := c.Get(t.Context(), "a")
+		t.Errorf("Get: got %v, want a panic", err)
 	})
 }
