@@ -91,7 +91,7 @@ func (c *call) defaultCap() int64 {
 // tier's. In shadow mode it doesn't depend on what is left.
 func (c *call) completionCap(decisions []limit.Decision) int64 {
 	completions := c.request.Envelope().Completions
-	if c.caps().Largest > 0 || completions == 0 {
+	if caps := c.caps(); caps.Largest > 0 || caps.Unsupported || completions == 0 {
 		return 0
 	}
 	own := c.defaultCap()

@@ -31,15 +31,17 @@ type sample struct {
 	cap       string // the field that caps a completion; empty: the model writes none
 	prompt    string // the field with the prompt
 	headers   []string
-	begun     int // events of a stream that show that its model began, before any text; 0: text alone does
+	capless   bool // the model writes what no field caps, so that reserve: full refuses the call
+	begun     int  // events of a stream that show that its model began, before any text; 0: text alone does
 }
 
 var samples = []sample{
-	{&chat.Operation, shape.OpenAI, "DeepSeek-R1", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, "", "max_tokens", "messages", nil, 0},
-	{&response.Operation, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "max_output_tokens", "input", nil, 2},
-	{&message.Operation, shape.Anthropic, "claude-sonnet-5", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, `"max_tokens":90,`, "max_tokens", "messages", []string{"Anthropic-Version", "2023-06-01"}, 1},
-	{&embedding.Operation, shape.OpenAI, "text-embedding-3-small", `"input":["What time is it?","And why?"]`, "", "", "input", nil, 0},
-	{&completion.Operation, shape.Deployments, "gpt-3.5-turbo-instruct", `"prompt":"The time is"`, "", "max_tokens", "prompt", nil, 0},
+	{&chat.Operation, shape.OpenAI, "DeepSeek-R1", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, "", "max_tokens", "messages", nil, false, 0},
+	{&response.Operation, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "max_output_tokens", "input", nil, false, 2},
+	{&response.Compact, shape.OpenAI, "gpt-4.1", `"input":"What time is it, and why?"`, "", "", "input", nil, true, 0},
+	{&message.Operation, shape.Anthropic, "claude-sonnet-5", `"messages":[{"role":"user","content":"What time is it, and why?"}]`, `"max_tokens":90,`, "max_tokens", "messages", []string{"Anthropic-Version", "2023-06-01"}, false, 1},
+	{&embedding.Operation, shape.OpenAI, "text-embedding-3-small", `"input":["What time is it?","And why?"]`, "", "", "input", nil, false, 0},
+	{&completion.Operation, shape.Deployments, "gpt-3.5-turbo-instruct", `"prompt":"The time is"`, "", "max_tokens", "prompt", nil, false, 0},
 }
 
 func TestEveryOperationIsInTheConformanceSuite(t *testing.T) {
@@ -60,6 +62,11 @@ func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
 			st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "")
+			if s.capless && reserve == subscription.ReserveFull {
+				status, _, answer, _ := st.call(t, mode)
+				st.wantProblem(t, "without a cap", status, answer, 400, "unbounded_request")
+				continue
+			}
 			for _, at := range s.operation.Routes {
 				status, header, answer, err := st.do(t.Context(), t, strings.ReplaceAll(at.Path, "{name}", s.model), s.body(mode))
 				if status != 200 || err != nil || answer == "" || mode == "" && header.Get("X-Apim-Tokens-Consumed") == "" {
@@ -86,8 +93,8 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 		}
 		for _, behaviour := range behaviours {
 			for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
-				if mode == "" && strings.HasPrefix(behaviour, "fail") {
-					continue // an error in place of an answer costs nothing
+				if mode == "" && strings.HasPrefix(behaviour, "fail") || s.capless && reserve == subscription.ReserveFull {
+					continue // an error in place of an answer costs nothing, and neither does a refusal
 				}
 				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
 				status, _, answer, err := st.call(t, mode)
@@ -118,7 +125,11 @@ func TestAnEndpointsErrorPassesAndCostsNothingInEveryOperation(t *testing.T) {
 func TestACallerThatLeavesPaysInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, behaviour := range []string{"first-token=100ms", "first-token=100ms,no-usage", "first-token=100ms,cut-after=3"} {
-			st := openStage(t, s, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50}, behaviour)
+			limits := subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50}
+			if s.capless {
+				limits.Reserve = subscription.ReservePrompt
+			}
+			st := openStage(t, s, limits, behaviour)
 			ctx, leave := context.WithCancel(t.Context())
 			go func() {
 				<-st.begun
@@ -141,6 +152,9 @@ func TestACallerThatLeavesPaysInEveryOperation(t *testing.T) {
 // field, and the answer keeps to it.
 func TestACapIsClampedInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
+		if s.capless {
+			return // refused: see TestEveryOperationIsChargedWhatItsEndpointBills
+		}
 		s.required = ""
 		st := openStage(t, s, subscriptiontest.Limits{TokenQuota: 250, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull}, "completion=2000")
 		status, _, answer, err := st.call(t, mode)

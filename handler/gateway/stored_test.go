@@ -124,6 +124,7 @@ func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
 		{"POST", responses, `{"input":"more","previous_response_id":"` + id + `"}`},
 		{"POST", responses, `{"input":"more","stream":true,"previous_response_id":"` + id + `"}`},
 		{"POST", responses + "/input_tokens", `{"model":"gpt-4.1","input":"more","previous_response_id":"` + id + `"}`},
+		{"POST", responses + "/compact", `{"previous_response_id":"` + id + `"}`},
 		{"DELETE", responses + "/" + id, ""},
 	} {
 		r.want(t, r.other, call.method, call.path, call.body, 404, "response_not_found")
@@ -133,6 +134,7 @@ func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
 	r.want(t, r.key, "POST", responses+"/"+id+"/cancel", "", 400, "Cannot cancel a synchronous response")
 	r.want(t, r.key, "POST", responses+"/input_tokens", `{"model":"gpt-4.1","input":"more","previous_response_id":"`+id+`"}`, 200, "input_tokens")
 	r.want(t, r.key, "POST", responses, `{"input":"more","previous_response_id":"`+id+`"}`, 200, "completed")
+	r.want(t, r.key, "POST", responses+"/compact", `{"input":"more","previous_response_id":"`+id+`"}`, 200, "encrypted_content")
 	r.want(t, r.key, "DELETE", responses+"/"+id, "", 200, `"deleted":true`)
 	r.want(t, r.key, "GET", responses+"/"+id, "", 404, "not found")
 	for _, odd := range []string{"..", "%2e%2e", "a%2Fb", "a%252Fb", strings.Repeat("a", 300), "resp'1"} {
@@ -199,7 +201,7 @@ func TestStoredContentOfUnknownOwnerIsRefusedUnlessTheTierAllowsIt(t *testing.T)
 		"input[0].id":               `{"input":[{"type":"item_reference","id":"msg_1"}]}`,
 		"tools[0].vector_store_ids": `{"input":"x","tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]}`,
 	} {
-		for _, path := range []string{responses, responses + "/input_tokens"} {
+		for _, path := range []string{responses, responses + "/input_tokens", responses + "/compact"} {
 			refusing.want(t, refusing.key, "POST", path, strings.Replace(body, "{", `{"model":"gpt-4.1",`, 1), 400, `"code":"stored_content_refused"`)
 			refusing.want(t, refusing.key, "POST", path, strings.Replace(body, "{", `{"model":"gpt-4.1",`, 1), 400, `"param":"`+field+`"`)
 		}

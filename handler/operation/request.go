@@ -90,6 +90,9 @@ type Caps struct {
 	Largest, Obeyed int64
 	// Default is the cap that the operation's API puts on a call without one.
 	Default int64
+	// Unsupported reports whether the operation's API has no cap: Rewrite puts none on the
+	// call.
+	Unsupported bool
 }
 
 // Edit holds the changes that Request.Rewrite makes. Zero fields change nothing.

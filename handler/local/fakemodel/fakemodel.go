@@ -106,7 +106,7 @@ func (c *call) operation(path string) func() {
 		return serve
 	}
 	if serve := map[string]func(){"POST /completions": c.completion, "POST /responses": c.response,
-		"POST /responses/input_tokens": c.countResponse, "GET /models": c.listModels}[kind]; serve != nil {
+		"POST /responses/input_tokens": c.countResponse, "POST /responses/compact": c.compact, "GET /models": c.listModels}[kind]; serve != nil {
 		return serve
 	}
 	id, ok := strings.CutPrefix(path, "/responses/")

@@ -49,7 +49,7 @@ func (c *call) readResponse() (*responseRequest, bool) {
 	switch {
 	case request.Model == "":
 		c.failField("model", "missing_required_parameter", "Missing required parameter: 'model'.")
-	case len(request.items()) == 0:
+	case len(request.items()) == 0 && request.Previous == "":
 		c.failField("input", "missing_required_parameter", "Missing required parameter: 'input'.")
 	case request.MaxTokens != nil && *request.MaxTokens < minOutput:
 		c.failField("max_output_tokens", "integer_below_min_value", "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.")

@@ -14,6 +14,7 @@ import (
 var Operations = []*operation.Operation{
 	&chat.Operation,
 	&response.Operation,
+	&response.Compact,
 	&response.Count,
 	&response.Get,
 	&response.Delete,
