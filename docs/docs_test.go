@@ -200,7 +200,8 @@ func TestEveryProgramOfACommandExists(t *testing.T) {
 }
 
 // TestTheMapOfTheCodeNamesExistingPaths checks every path and file that the map names:
-// whole paths, and the gateway's files in the table of steps.
+// whole paths, the gateway's files in the table of steps, and those of counter and lease in
+// the paragraph after it.
 func TestTheMapOfTheCodeNamesExistingPaths(t *testing.T) {
 	text := read(t, "docs/architecture.md")
 	named := regexp.MustCompile("`((?:handler|infra)(?:/[a-z0-9_./]+)?)`").FindAllStringSubmatch(text, -1)
@@ -212,10 +213,26 @@ func TestTheMapOfTheCodeNamesExistingPaths(t *testing.T) {
 			t.Errorf("docs/architecture.md names %s, want a path that is there: %v", path[1], err)
 		}
 	}
-	steps, _, _ := strings.Cut(text, "What a counter does")
-	for _, file := range regexp.MustCompile("`([a-z]+\\.go)`").FindAllStringSubmatch(steps, -1) {
-		if _, err := os.Stat(filepath.Join(root, "handler/gateway", file[1])); err != nil {
-			t.Errorf("docs/architecture.md: got %s as a file of the gateway, want one that exists: %v", file[1], err)
+	steps, rest, _ := strings.Cut(text, "What a counter does")
+	counters, _, _ := strings.Cut(rest, "\n## ")
+	wantFiles(t, steps, "handler/gateway")
+	wantFiles(t, counters, "handler/counter", "handler/lease")
+}
+
+// wantFiles checks that each Go file that a text names without its folder is in one of the
+// folders.
+func wantFiles(t *testing.T, text string, folders ...string) {
+	t.Helper()
+	named := regexp.MustCompile("`([a-z]+\\.go)`").FindAllStringSubmatch(text, -1)
+	if len(named) < 5 {
+		t.Errorf("docs/architecture.md: got %d files of %v, want 5 or more", len(named), folders)
+	}
+	for _, file := range named {
+		if !slices.ContainsFunc(folders, func(folder string) bool {
+			_, err := os.Stat(filepath.Join(root, folder, file[1]))
+			return err == nil
+		}) {
+			t.Errorf("docs/architecture.md: got %s, want a file in one of %v", file[1], folders)
 		}
 	}
 }

@@ -6,27 +6,7 @@ import (
 	"slices"
 
 	"tollgate/handler/charge"
-	"tollgate/handler/upstream"
 )
-
-// setFamilies records the families of the models that may answer the call.
-func (c *call) setFamilies(targets []upstream.Target) {
-	c.prompt.families = make([]charge.Family, 0, len(targets))
-	for _, t := range targets {
-		if f := charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model); !slices.Contains(c.prompt.families, f) {
-			c.prompt.families = append(c.prompt.families, f)
-		}
-	}
-	c.prompt.family = c.prompt.families[0]
-}
-
-// setFamily records the family of the model that is asked.
-func (c *call) setFamily(t upstream.Target) {
-	if len(c.prompt.families) == 1 { // nearly always, and recorded already
-		return
-	}
-	c.prompt.family = charge.FamilyOf(t.Answers.Family, t.Answers.Name, c.model)
-}
 
 const codeUnbounded = "unbounded_request"
 

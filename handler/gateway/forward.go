@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"tollgate/handler/operation"
-	"tollgate/handler/operation/all"
 	"tollgate/handler/shape"
 	"tollgate/handler/upstream"
 )
@@ -218,41 +217,6 @@ func upstreamProblem(c *call, own *upstream.StatusError) error {
 		p.verbatim = own.Body
 	}
 	return p
-}
-
-// checkEndpoints refuses, before anything is reserved, a call that no configured
-// endpoint can serve.
-func (g *Gateway) checkEndpoints(c *call) error {
-	targets, err := g.config.Upstream.Targets(c.selection())
-	switch {
-	case err != nil && c.route.operation.Stored, errors.Is(err, upstream.ErrEndpoint): // it isn't configured any more
-		return unknownResponse("")
-	case errors.Is(err, upstream.ErrModel) && c.stored.named.Endpoint != "":
-		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model",
-			message: "The endpoint that keeps the response doesn't serve this model. Name the model that wrote it."}
-	case err == nil:
-		c.setFamilies(targets)
-		c.setEndpoints(targets)
-	case errors.Is(err, upstream.ErrModel):
-		return &problem{status: http.StatusNotFound, code: "model_not_found", kind: kindRequest, param: "model", message: "No endpoint serves this model."}
-	case errors.Is(err, upstream.ErrOperation):
-		return g.operationNotServed(c)
-	case errors.Is(err, upstream.ErrExtraParameters):
-		return badRequest("extra-parameters", "extra-parameters can't be honoured for this model: "+
-			"leave the header out or send pass-through; error and drop are for endpoints of the models shape alone.")
-	}
-	return err
-}
-
-// operationNotServed answers a call whose operation no endpoint of its model serves. It
-// names the operations that they do serve.
-func (g *Gateway) operationNotServed(c *call) *problem {
-	served := slices.DeleteFunc(slices.Clone(all.Operations), func(o *operation.Operation) bool {
-		_, err := g.config.Upstream.Targets(upstream.Selection{Model: c.model, Path: c.upstreamPath(o)})
-		return err != nil
-	})
-	return &problem{status: http.StatusNotFound, code: "operation_not_served", kind: kindRequest, param: "model",
-		message: fmt.Sprintf("No endpoint of this model serves %s. They serve: %s.", c.route.operation.Name, spellOperations(served))}
 }
 
 // relayBody relays an answer that isn't streamed. The call is charged before the answer

@@ -5,19 +5,17 @@
 // A call of any operation goes through the same steps, each of which adds what it learns
 // to the call (call.go): route (routes.go), authenticate (keys.go), admit
 // (concurrency.go), parse (parse.go, body.go, budget.go), check stored content
-// (stored.go), price (pricing.go), count (bound.go), reserve (reserve.go, cap.go),
-// forward (forward.go), meter (meter.go), settle (settle.go, leaving.go), record
-// (record.go) and report (report.go). What differs between operations is in values of
-// package operation, which routes.go finds by the path. An operation that costs nothing
-// skips every step that has to do with limits (free.go).
+// (stored.go), find endpoints (endpoints.go), price (pricing.go), count (bound.go), reserve
+// (reserve.go, cap.go), forward (forward.go), meter (meter.go), settle (settle.go,
+// leaving.go), record (record.go) and report (report.go). What differs between operations
+// is in values of package operation, which routes.go finds by the path. An operation that
+// costs nothing skips every step that has to do with limits (free.go).
 //
 // Start reading at [Gateway.ServeHTTP].
 package gateway
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -177,26 +175,4 @@ func (g *Gateway) serveCharged(c *call) error {
 		return err
 	}
 	return g.forward(c)
-}
-
-// authenticate finds the subscription and tier of the call's key.
-func (g *Gateway) authenticate(c *call) error {
-	key, err := presentedKey(c.r)
-	if err != nil {
-		return err
-	}
-	grant, err := g.config.Directory.Authenticate(c.r.Context(), key)
-	switch {
-	case errors.Is(err, subscription.ErrUnauthorized):
-		return errUnauthorized
-	case err != nil && c.r.Context().Err() != nil:
-		return clientClosed(err)
-	case errors.Is(err, subscription.ErrBusy):
-		return &problem{status: http.StatusServiceUnavailable, code: "directory_busy", kind: kindServer, retry: subscription.BusyRetryAfter, cause: err,
-			message: fmt.Sprintf("Too many unknown keys are being presented, so this one was not looked up. Try again in %s.", spellDuration(subscription.BusyRetryAfter))}
-	case err != nil:
-		return unavailable("directory", subscription.RetryAfter, err)
-	}
-	c.grant = grant
-	return nil
 }

@@ -1,12 +1,36 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"tollgate/handler/subscription"
 )
+
+// authenticate finds the subscription and tier of the call's key.
+func (g *Gateway) authenticate(c *call) error {
+	key, err := presentedKey(c.r)
+	if err != nil {
+		return err
+	}
+	grant, err := g.config.Directory.Authenticate(c.r.Context(), key)
+	switch {
+	case errors.Is(err, subscription.ErrUnauthorized):
+		return errUnauthorized
+	case err != nil && c.r.Context().Err() != nil:
+		return clientClosed(err)
+	case errors.Is(err, subscription.ErrBusy):
+		return &problem{status: http.StatusServiceUnavailable, code: "directory_busy", kind: kindServer, retry: subscription.BusyRetryAfter, cause: err,
+			message: fmt.Sprintf("Too many unknown keys are being presented, so this one was not looked up. Try again in %s.", spellDuration(subscription.BusyRetryAfter))}
+	case err != nil:
+		return unavailable("directory", subscription.RetryAfter, err)
+	}
+	c.grant = grant
+	return nil
+}
 
 // keyHeaders are the headers that hold a bare key: Azure OpenAI's, API
 // Management's and Anthropic's. Authorization holds one behind "Bearer".

@@ -11,7 +11,6 @@ import (
 
 	"tollgate/handler/limit"
 	"tollgate/handler/price"
-	"tollgate/handler/upstream"
 )
 
 // Prices finds what calls cost. price.Book is one.
@@ -88,15 +87,6 @@ func (c *call) priceProblem(err error) *problem {
 				c.model, strings.Join(c.price.quote.Unaccepted, ", "), c.model)}
 	}
 	return nil
-}
-
-// setEndpoints records the endpoints that may serve the call: the dearest of them decides
-// what a limit in cost reserves.
-func (c *call) setEndpoints(targets []upstream.Target) {
-	c.price.endpoints = make([]string, len(targets))
-	for i, t := range targets {
-		c.price.endpoints[i] = t.Endpoint
-	}
 }
 
 // cost returns what usage costs at the endpoint that served the call; 0 without a price.
