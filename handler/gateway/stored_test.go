@@ -134,6 +134,7 @@ func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
 	r.want(t, r.key, "POST", responses+"/"+id+"/cancel", "", 400, "Cannot cancel a synchronous response")
 	r.want(t, r.key, "POST", responses+"/input_tokens", `{"model":"gpt-4.1","input":"more","previous_response_id":"`+id+`"}`, 200, "input_tokens")
 	r.want(t, r.key, "POST", responses, `{"input":"more","previous_response_id":"`+id+`"}`, 200, "completed")
+	r.want(t, r.key, "POST", responses, `{"previous_response_id":"`+id+`"}`, 200, "completed")
 	r.want(t, r.key, "POST", responses+"/compact", `{"input":"more","previous_response_id":"`+id+`"}`, 200, "encrypted_content")
 	r.want(t, r.key, "DELETE", responses+"/"+id, "", 200, `"deleted":true`)
 	r.want(t, r.key, "GET", responses+"/"+id, "", 404, "not found")

@@ -126,9 +126,10 @@ func (q *responseRequest) call() *toolCall {
 			functions = append(functions, t)
 		}
 	}
-	items := q.items()
 	var last struct{ Type string }
-	_ = json.Unmarshal(items[len(items)-1], &last) // a message may leave its type out
+	if items := q.items(); len(items) > 0 {
+		_ = json.Unmarshal(items[len(items)-1], &last) // a message may leave its type out
+	}
 	if strings.HasSuffix(last.Type, "_output") {
 		return nil
 	}
