@@ -9,7 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"tollgate/handler/local/azurite"
+	"tollgate/handler/subscription"
 )
 
 const testdata = "handler/cmd/demo/testdata/"
@@ -71,29 +73,42 @@ var retryAfter = regexp.MustCompile(`'x-apim-retry-after': '(\d+)'`)
 // opening serializes builds, which write the same binary.
 var opening sync.Mutex
 
-// open starts a demo.
-func open(t *testing.T) *setup {
+// A demo is a setup whose counters go by a clock of the test's.
+type demo struct {
+	*setup
+	clock *azurite.Clock
+}
+
+// open starts a demo. Without Azurite the test is skipped.
+func open(t *testing.T) demo {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts the demo")
 	}
-	t.Helper()
 	opening.Lock()
 	defer opening.Unlock()
-	s, err := start(t.Context(), 0)
-	if err != nil {
+	s := newSetup()
+	s.key = subscription.NewKey()
+	if _, err := s.openStore(t.Context()); err != nil {
+		s.stop()
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stop)
-	return s
+	if s.emulator == nil {
+		t.Skip(azurite.ErrNotInstalled)
+	}
+	clock := azurite.NewClock(t, s.emulator.ConnectionString)
+	t.Cleanup(s.stop) // before the clock's proxy closes
+	if err := s.startGateway(t.Context(), 0, tables(clock.ConnectionString)); err != nil {
+		t.Fatal(err)
+	}
+	return demo{s, clock}
 }
 
 func TestTheArticlesScriptRunsUnchanged(t *testing.T) {
-	t.Parallel() // beside the other test that waits for a new minute
+	t.Parallel() // beside the other tests that start a demo
 	interpreter := python(t)
 	s := open(t)
-	if err := waitForMinute(t.Context(), 35*time.Second); err != nil { // leaves time for Python to start
-		t.Fatal(err)
-	}
+	s.clock.Set(0) // so that all ten calls are in the same minute
 	script := exec.CommandContext(t.Context(), interpreter, "-c", fmt.Sprintf(runner, s.url, s.key, testdata+"article.py"))
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()

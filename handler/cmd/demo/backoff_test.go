@@ -1,12 +1,13 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,68 +16,117 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// counting returns the setup behind a proxy that counts requests.
-func (s *setup) counting(t *testing.T) (behind *setup, requests *atomic.Int64) {
+// recording returns the setup behind a proxy, which calls before ahead of each request and
+// then records the clock's time.
+func (s demo) recording(t *testing.T, before func()) (behind *setup, times func() []time.Time) {
 	t.Helper()
 	gateway, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests = new(atomic.Int64)
+	var mu sync.Mutex
+	var recorded []time.Time
 	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		requests.Add(1)
+		before()
+		mu.Lock()
+		defer mu.Unlock()
+		recorded = append(recorded, s.clock.Now())
 		r.SetURL(gateway)
 	}})
 	t.Cleanup(proxy.Close)
-	return &setup{url: proxy.URL}, requests
+	return &setup{url: proxy.URL}, func() []time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(recorded)
+	}
 }
 
-// TestOfficialClientsBackOffByLimit checks what each client does with its retries on when a
-// limit refuses: where waiting is useless it tells its caller at once, after one request;
-// where the next minute helps it makes one more request, then, and succeeds.
-func TestOfficialClientsBackOffByLimit(t *testing.T) {
-	s := openForClients(t)
-	calls := subscription.Limit{Name: "calls", Unit: limit.Calls}
-	perMinute, perYear := calls, calls
-	perMinute.PerMinute, perYear.Quota, perYear.Period = 1, 1, limit.Yearly
-	tried := append(clientNames, "responses")
+// subscribeEach creates a subscription for each client, and returns their keys by client.
+func (s demo) subscribeEach(t *testing.T, name string, rules subscription.Rules) map[string]string {
+	t.Helper()
 	keys := make(map[string]string)
-	add := func(name string, rules subscription.Rules) {
-		keys[name] = subscription.NewKey()
-		if err := s.subscribe(t.Context(), name, keys[name], rules); err != nil {
+	for _, client := range allClients {
+		keys[client] = subscription.NewKey()
+		if err := s.subscribe(t.Context(), name+"-"+client, keys[client], rules); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, client := range tried {
-		add("minute-"+client, subscription.Rules{Limits: []subscription.Limit{perMinute}})
-		add("quota-"+client, subscription.Rules{Limits: []subscription.Limit{perYear}})
-		add("small-"+client, subscriptiontest.Tokens(5))
+	return keys
+}
+
+// callsOf returns rules with one limit in calls.
+func callsOf(l subscription.Limit) subscription.Rules {
+	l.Name, l.Unit = "calls", limit.Calls
+	return subscription.Rules{Limits: []subscription.Limit{l}}
+}
+
+// beforeEnd is the time before a minute's end at which clients' calls are refused: enough
+// for all of them on a busy machine.
+const beforeEnd = 15 * time.Second
+
+// TestOfficialClientsRetryInTheNextMinute checks that each client with its retries on makes
+// one more request if a minute's limit refuses its call, in the next minute, and succeeds.
+// The clients' first requests are held until all have started, so that none is late for the
+// minute in which they are refused.
+func TestOfficialClientsRetryInTheNextMinute(t *testing.T) {
+	s := openForClients(t)
+	limits := map[string]map[string]string{
+		"calls":  s.subscribeEach(t, "calls", callsOf(subscription.Limit{PerMinute: 1})),
+		"tokens": s.subscribeEach(t, "tokens", subscriptiontest.Tokens(tokensPerMinute)),
 	}
-	each := func(check func(client string)) {
-		var all sync.WaitGroup
-		for _, client := range tried {
-			all.Go(func() { check(client) })
+	held, release := context.WithCancel(t.Context())
+	defer release()
+	var started, using, ended sync.WaitGroup
+	for unit, keys := range limits {
+		for client, key := range keys {
+			started.Add(1)
+			ready := sync.OnceFunc(started.Done)
+			behind, times := s.recording(t, func() {
+				ready()
+				<-held.Done()
+			})
+			ended.Go(func() {
+				defer ready() // if the client fails before its first request
+				got := behind.through(t, key, client, "plain", "3")
+				at := times()
+				if !got.answered(writes(client)) || len(at) != 2 || limit.Minute(at[1]) != limit.Minute(at[0])+1 {
+					t.Errorf("%s, a minute's %s used up: got %+v after requests at %v, want an answer to the second, in the next minute", client, unit, got, at)
+				}
+			})
 		}
-		all.Wait()
 	}
-	each(func(client string) {
-		s.useUp(t, keys["quota-"+client])
-		for name, status := range map[string]int{"quota-": http.StatusForbidden, "small-": http.StatusRequestEntityTooLarge} {
-			behind, requests := s.counting(t)
-			if got := behind.through(t, keys[name+client], client, "plain", "3"); got.Error == "" || got.Status != status || requests.Load() != 1 {
-				t.Errorf("%s, %s: got %+v after %d requests, want an error with %d after 1", client, name, got, requests.Load(), status)
-			}
+	started.Wait()
+	s.clock.Set(time.Minute - beforeEnd)
+	for _, keys := range limits {
+		for _, key := range keys {
+			using.Go(func() { s.useUp(t, key) })
 		}
-	})
-	if err := waitForMinute(t.Context(), 15*time.Second); err != nil { // all must be refused in it, however slowly the clients start
-		t.Fatal(err)
 	}
-	minute := time.Now().Truncate(time.Minute)
-	each(func(client string) { s.useUp(t, keys["minute-"+client]) })
-	each(func(client string) {
-		behind, requests := s.counting(t)
-		if got := behind.through(t, keys["minute-"+client], client, "plain", "3"); !got.answered(true) || requests.Load() != 2 || time.Now().Before(minute.Add(time.Minute)) {
-			t.Errorf("%s, a call a minute: got %+v after %d requests at %s, want an answer after 2, in the next minute", client, got, requests.Load(), time.Now())
+	using.Wait()
+	release()
+	ended.Wait()
+}
+
+// TestOfficialClientsDontRetryInVain checks that each client with its retries on tells its
+// caller at once, after one request, if waiting doesn't help: a quota is used up, or the
+// call is larger than a limit.
+func TestOfficialClientsDontRetryInVain(t *testing.T) {
+	s := openForClients(t)
+	quotas := s.subscribeEach(t, "quota", callsOf(subscription.Limit{Quota: 1, Period: limit.Yearly}))
+	small := s.subscribeEach(t, "small", subscriptiontest.Tokens(2))
+	check := func(client, key string, status int) {
+		behind, times := s.recording(t, func() {})
+		if got := behind.through(t, key, client, "plain", "3"); got.Error == "" || got.Status != status || len(times()) != 1 {
+			t.Errorf("%s: got %+v after %d requests, want an error with %d after 1", client, got, len(times()), status)
 		}
-	})
+	}
+	var all sync.WaitGroup
+	for _, client := range allClients {
+		all.Go(func() {
+			s.useUp(t, quotas[client])
+			check(client, quotas[client], http.StatusForbidden)
+			check(client, small[client], http.StatusRequestEntityTooLarge)
+		})
+	}
+	all.Wait()
 }

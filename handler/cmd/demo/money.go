@@ -82,7 +82,7 @@ func (s *setup) startMoney(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.startGateway(ctx, 0, append(s.tables(), hook...))
+	return s.startGateway(ctx, 0, append(tables(s.emulator.ConnectionString), hook...))
 }
 
 // spendBudget makes calls of two models under a budget until one is refused, prints the
@@ -125,7 +125,7 @@ func quoted(args []string) string {
 // operate runs the command line on the tables, and returns what it prints.
 func (s *setup) operate(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, s.tollgate, append(args, "--quiet")...)
-	command.Env = append(os.Environ(), append(s.tables(), "KEY_PEPPER="+pepper, "TOLLGATE_SERVER=")...)
+	command.Env = append(os.Environ(), append(tables(s.emulator.ConnectionString), "KEY_PEPPER="+pepper, "TOLLGATE_SERVER=")...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {

@@ -195,7 +195,7 @@ func (s *setup) openStore(ctx context.Context) (settings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.tables(), s.subscribe(ctx, "demo", s.key, subscriptiontest.Tokens(tokensPerMinute))
+	return tables(s.emulator.ConnectionString), s.subscribe(ctx, "demo", s.key, subscriptiontest.Tokens(tokensPerMinute))
 }
 
 // startEmulator starts Azurite. The error is azurite.ErrNotInstalled without Node.js.
@@ -207,9 +207,9 @@ func (s *setup) startEmulator(ctx context.Context) error {
 	return err
 }
 
-// tables returns the settings of a store in Azurite.
-func (s *setup) tables() []string {
-	return []string{"STORE=tables", "AzureWebJobsStorage=" + s.emulator.ConnectionString}
+// tables returns the gateway's settings for a store in an emulator.
+func tables(connection string) []string {
+	return []string{"STORE=tables", "AzureWebJobsStorage=" + connection}
 }
 
 // install runs npm ci for the emulator unless it is installed.

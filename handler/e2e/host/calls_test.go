@@ -21,19 +21,21 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// untilYoung waits until a minute has enough seconds left for a few calls, by the gateway's
-// clock, which may be a second late.
-func (h *running) untilYoung(t *testing.T) {
+// startMinute runs a host for which a minute has just begun, so that a test's calls fall
+// into one minute.
+func startMinute(t *testing.T, limits subscriptiontest.Limits) *running {
 	t.Helper()
-	asynctest.Until(t, "the minute has 20 seconds left", func() bool { return time.Until(h.standing(t).Minute.ResetAt) > 20*time.Second })
+	clock := azurite.NewClock(t, azurite.Shared(t))
+	h := start(t, options{limits: limits, store: clock.ConnectionString})
+	clock.Set(0)
+	return h
 }
 
 // demo is the request body of the article's script.
 const demo = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
 
 func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
-	h := start(t, options{limits: subscriptiontest.Limits{TokensPerMinute: 300}})
-	h.untilYoung(t)
+	h := startMinute(t, subscriptiontest.Limits{TokensPerMinute: 300})
 	for i, want := range []struct {
 		status    int
 		remaining string
@@ -75,8 +77,7 @@ func TestTheArticlesScriptUnderAHost(t *testing.T) {
 	if python == "" {
 		t.Skip("no Python with requests: install Debian's python3-requests, or set PYTHON")
 	}
-	h := start(t, options{limits: subscriptiontest.Limits{TokensPerMinute: 300}})
-	h.untilYoung(t)
+	h := startMinute(t, subscriptiontest.Limits{TokensPerMinute: 300})
 	script := exec.CommandContext(t.Context(), python, "-c", fmt.Sprintf(runner, h.url, h.key))
 	script.Env = append(os.Environ(), "PYTHONIOENCODING=utf-8", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	output, err := script.CombinedOutput()

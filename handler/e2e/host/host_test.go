@@ -78,6 +78,7 @@ func dist(t *testing.T) string {
 type options struct {
 	model           http.Handler            // by default a simulated DeepSeek-R1
 	limits          subscriptiontest.Limits // by default ten thousand tokens a minute
+	store           string                  // a connection string, by default the shared emulator's
 	functionTimeout string                  // by default host.json's
 	settings        []string                // of the handler, or of the stand-in of a host
 	frontEnd        bool                    // the stand-in acts like Azure's front end
@@ -115,8 +116,10 @@ func start(t *testing.T, o options) *running {
 		t.Skip("Core Tools have no front end such as Azure's: only a stand-in of the host pretends to one")
 	}
 	h := &running{key: subscription.NewKey(), id: fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), started.Add(1)), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
-	store := azurite.Shared(t)
-	h.subscribe(t, store, o.limits)
+	if o.store == "" {
+		o.store = azurite.Shared(t)
+	}
+	h.subscribe(t, o.store, o.limits)
 	h.assemble(t, o.functionTimeout)
 	if o.model == nil {
 		o.model = new(fakemodel.Endpoint)
@@ -126,7 +129,7 @@ func start(t *testing.T, o options) *running {
 	if o.frontEnd {
 		o.settings = append(o.settings, "STANDIN_FRONT_END=1", "WEBSITE_SITE_NAME=standin")
 	}
-	h.run(t, program, append([]string{"AzureWebJobsStorage=" + store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
+	h.run(t, program, append([]string{"AzureWebJobsStorage=" + o.store, "KEY_PEPPER=" + pepper, "UPSTREAM_URL=" + model.URL,
 		"UPSTREAM_SHAPE=openai", "UPSTREAM_API_KEY=" + fakemodel.Key, "MODELS=DeepSeek-R1",
 		"HOUSEKEEPING_SCHEDULE=0 0 0 1 1 *", // not during a test; a stand-in doesn't read local.settings.json
 		"STANDIN_DRAIN_SECONDS=1"}, o.settings...))
@@ -311,13 +314,9 @@ func (h *running) answer(t *testing.T, text string, headers ...string) (status i
 	return response.StatusCode, string(read)
 }
 
-// A standing is the state of the subscription's limits, as GET /usage answers it.
-type standing struct {
-	Minute struct{ ResetAt time.Time }
-	Quota  struct{ Used int64 }
-}
-
-func (h *running) standing(t *testing.T) (s standing) {
+// used returns the tokens that the subscription has used of its quota, as GET /usage
+// answers.
+func (h *running) used(t *testing.T) int64 {
 	t.Helper()
 	request := must(http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/usage", nil))
 	request.Header.Set("api-key", h.key)
@@ -326,16 +325,11 @@ func (h *running) standing(t *testing.T) (s standing) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(response.Body).Decode(&s); err != nil {
+	var usage struct{ Quota struct{ Used int64 } }
+	if err := json.NewDecoder(response.Body).Decode(&usage); err != nil {
 		t.Fatal(err)
 	}
-	return s
-}
-
-// used returns the tokens that the subscription has used of its quota.
-func (h *running) used(t *testing.T) int64 {
-	t.Helper()
-	return h.standing(t).Quota.Used
+	return usage.Quota.Used
 }
 
 // stored returns the used and leased tokens in the stored counter of the subscription. It

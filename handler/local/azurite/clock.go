@@ -38,6 +38,8 @@ func NewClock(t testing.TB, connection string) *Clock {
 			answer.Header.Set("Date", c.Now().UTC().Format(http.TimeFormat))
 			return nil
 		},
+		// A call that fails has no answer, as without the proxy.
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	})
 	t.Cleanup(proxy.Close)
 	_, port, _ := strings.Cut(proxy.Listener.Addr().String(), ":")
