@@ -30,7 +30,7 @@ func (s demo) recording(t *testing.T, before func()) (behind *setup, times func(
 		before()
 		mu.Lock()
 		defer mu.Unlock()
-		recorded = append(recorded, s.clock.Now())
+		recorded = append(recorded, s.clock.Now().Round(0))
 		r.SetURL(gateway)
 	}})
 	t.Cleanup(proxy.Close)
