@@ -31,21 +31,21 @@ const setting = "AzureWebJobsStorage"
 // identity.
 // Source: https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
 type Settings struct {
-	// ConnectionString is an account's connection string with its key, or
-	// UseDevelopmentStorage=true for the emulator on its default port.
-	// AzureWebJobsStorage: overrides all others.
+	// ConnectionString is AzureWebJobsStorage: an account's connection string with its key, or
+	// UseDevelopmentStorage=true for the emulator on its default port. It overrides all other
+	// settings.
 	ConnectionString secret.Text
-	// AccountName names an account to open as an identity.
-	// AzureWebJobsStorage__accountName: an account of Azure's public cloud.
+	// AccountName is AzureWebJobsStorage__accountName: an account of Azure's public cloud, to be
+	// opened as an identity.
 	AccountName string
-	// TableServiceURI is the URL of such an account's tables.
-	// AzureWebJobsStorage__tableServiceUri: overrides the account's name.
+	// TableServiceURI is AzureWebJobsStorage__tableServiceUri: the URL of the tables, to be
+	// opened as an identity. It overrides AccountName.
 	TableServiceURI string
-	// Credential selects the identity. AzureWebJobsStorage__credential: managedidentity,
-	// or empty for any that the environment offers, such as a developer's login.
+	// Credential is AzureWebJobsStorage__credential: "managedidentity", or empty for any
+	// identity that the environment offers, such as a developer's login.
 	Credential string
-	// ClientID selects a user-assigned identity. AzureWebJobsStorage__clientId: implies
-	// managedidentity.
+	// ClientID is AzureWebJobsStorage__clientId: the client ID of a user-assigned managed
+	// identity. It implies "managedidentity".
 	ClientID string
 }
 

@@ -7,7 +7,8 @@ import (
 	"net/http"
 )
 
-// Path is where the Functions host POSTs when the timer fires: the function's folder.
+// Path is the path to which the Functions host POSTs when the timer fires. It is the name of
+// the function's folder.
 const Path = "/housekeeping"
 
 // Middleware starts a run when the host's timer fires and passes all other requests to

@@ -30,10 +30,10 @@ type Config struct {
 	Counters counter.Lister
 	// Counter reclaims the leases of dead instances.
 	Counter *counter.Counter
-	// Ledger is rolled up. Its days are kept for Retention.
+	// Ledger has the usage to roll up, and the days to close. Days are kept for Retention.
 	Ledger    ledger.Store
 	Retention time.Duration
-	// Stored holds the owners of stored responses, for as long as those are kept.
+	// Stored has the owners of stored responses, to be deleted when the responses expire.
 	Stored stored.Store
 	// Turns keeps instances from running at the same time; nil: there is one instance.
 	Turns Turns

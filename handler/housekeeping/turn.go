@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrTaken means that another run is in progress or started less than the pause ago.
+// ErrTaken means that another run is in progress, or started too short a time ago.
 var ErrTaken = errors.New("housekeeping was left to another run")
 
 // minInterval is the shortest time between the starts of two runs by the host's timer,
@@ -18,16 +18,17 @@ const minInterval = time.Minute
 // dead. It is longer than any run.
 const turnTimeout = maxRunTime + time.Minute
 
-// Turns lets one instance run at a time.
+// Turns lets one instance run at a time. An implementation stores the last Turn, and decides
+// by Turn.Allows.
 type Turns interface {
 	// Take starts a turn, to be ended with release. It returns ErrTaken, wrapped, if
 	// another is in progress or started less than pause ago.
 	Take(ctx context.Context, pause time.Duration) (release func(context.Context) error, err error)
 }
 
-// A Turn is the time of a run.
+// A Turn records one run.
 type Turn struct {
-	Began time.Time
+	Began time.Time // zero: there was no run
 	Ended time.Time // zero: it is in progress, or its process died
 }
 

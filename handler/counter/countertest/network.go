@@ -17,7 +17,7 @@ import (
 // late or arrive twice. Make one with NewNetwork.
 type Network struct {
 	Store counter.Store
-	// Fastest and Slowest bound the time of an operation, half of which it takes each way.
+	// Fastest and Slowest bound the time of an operation. Half of it passes on each way.
 	Fastest, Slowest time.Duration
 
 	mu     sync.Mutex
@@ -117,8 +117,8 @@ type Answer struct {
 // A Link is one instance's connection to the network's store. Make one with Network.Link.
 type Link struct {
 	network *Network
-	// Fate, unless nil, decides the fate of each operation in place of the network. An
-	// operation takes as long as Fate does, in addition.
+	// Fate, unless nil, decides the fate of each operation in place of the network. The time
+	// that it takes is added to the operation's.
 	Fate func(Operation) Fate
 	// Edit, unless nil, may change each answer that arrives.
 	Edit func(Operation, *Answer)

@@ -1,5 +1,7 @@
-// Package tablestore keeps the last run of housekeeping in a row of Azure Table Storage,
-// so that instances take turns.
+// Package tablestore keeps the last turn of housekeeping in a row of Azure Table Storage. A
+// turn begins by replacing the row under its ETag, so of several instances one gets it.
+//
+// Start reading at Turns.Take.
 package tablestore
 
 import (
@@ -26,12 +28,12 @@ const (
 	row       = "last"
 )
 
-// Turns is a housekeeping.Turns in a table. Make one with New.
+// Turns implements housekeeping.Turns by a table. Make one with New.
 type Turns struct{ client *aztables.Client }
 
 var _ housekeeping.Turns = (*Turns)(nil)
 
-// New returns turns in a storage account. It makes no request; the first turn creates the
+// New returns turns that an account's table keeps. It makes no request; the first turn creates the
 // table if it doesn't exist.
 func New(service *aztables.ServiceClient, table string) *Turns {
 	return &Turns{service.NewClient(table)}

@@ -35,7 +35,7 @@ func TestOneOfManyInstancesGetsTheTurn(t *testing.T) {
 		}
 		all.Wait()
 		if taken.Load() != 19 || len(release) != 1 {
-			t.Fatalf("round %d: %d of 20 got the turn and %d ErrTaken, want 1 and 19", round, len(release), taken.Load())
+			t.Fatalf("20 instances in round %d: got %d with the turn and %d with ErrTaken, want 1 and 19", round, len(release), taken.Load())
 		}
 		if err := (<-release)(); err != nil {
 			t.Fatal(err)
