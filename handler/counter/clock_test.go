@@ -62,8 +62,8 @@ func takeAll(t *testing.T, terms counter.Terms, minutes int, instances ...*count
 	return admitted
 }
 
-// When the clock is right again, the running period's quota is still used up, and so is what
-// was taken of a later period's.
+// When the clock is right again, the running period's quota is still used up, and a later
+// period still has no more than the clock that ran ahead left of it.
 func TestAStoreWhoseClockRunsAheadGivesNoMinuteTwice(t *testing.T) {
 	for _, period := range []limit.Period{limit.Hourly, limit.Daily, limit.Weekly, limit.Monthly} {
 		for _, ahead := range []time.Duration{20 * time.Minute, 3 * time.Hour, 30 * time.Hour, 50 * 24 * time.Hour} {

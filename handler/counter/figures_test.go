@@ -60,8 +60,8 @@ func TestFigures(t *testing.T) {
 	flooded := floodLoad.run(t, 7)
 	floodRate := flooded.perSecond(floodLoad)
 	fmt.Printf("a flood of refused calls: %.2f operations/s an instance\n", floodRate)
-	small := small(120).run(t, 8)
-	fmt.Printf("300 tokens a minute, calls of 25, 16 instances: %.2f operations a call\n", small.perThousand()/1000)
+	smallLimit := small(120).run(t, 8)
+	fmt.Printf("300 tokens a minute, calls of 25, 16 instances: %.2f operations a call\n", smallLimit.perThousand()/1000)
 
 	const seeds = 10_000
 	over := runSchedules(t, seeds)
@@ -79,9 +79,13 @@ func TestFigures(t *testing.T) {
 	figure(t, "admitted_share", n16.share)
 	figure(t, "admitted_share_crash", crashed.share)
 	figure(t, "refused_flood_ops_per_second", floodRate)
-	figure(t, "small_limit_ops_per_call", small.perThousand()/1000)
-	figure(t, "over_limit_tokens", over+n16.over+n64.over+crashed.over+n16limits4.over+org.over+flooded.over+small.over)
+	figure(t, "small_limit_ops_per_call", smallLimit.perThousand()/1000)
+	over += n16.over + n64.over + crashed.over + n16limits4.over + org.over + flooded.over + smallLimit.over
+	figure(t, "over_limit_tokens", over)
 	figure(t, "schedules", seeds)
+	if over > 0 {
+		t.Errorf("tokens charged over a limit: got %d, want 0", over)
+	}
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -69,7 +69,7 @@ func (j *jointCall) run(ctx context.Context) (Reservations, []limit.Decision, er
 func (j *jointCall) decide() (outcome lease.Outcome, answers []lease.Answer, err error) {
 	j.lockAll(func(at lease.Moment, agents []*lease.Agent) {
 		for i, r := range j.replicas {
-			r.waiters[j.id] = partWaiter{j, i}
+			r.waiters[j.id] = partWaiter{j, i} // an answer has removed it
 		}
 		outcome, answers = j.joint.Decide(at, agents)
 		for i := range answers {

@@ -12,7 +12,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A behaviour is how a counter treats a call for 50.
+// A behaviour is one way in which a counter treats a call for 50.
 type behaviour int
 
 const (

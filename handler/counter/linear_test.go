@@ -20,7 +20,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// An action is what a caller does with a counter.
+// An action is one use of a counter by a caller.
 type action struct {
 	kind   string // "reserve", "settle" or "probe"; "begin" and "end" are those of an undecided call
 	amount int64  // asked, or reserved
@@ -83,7 +83,7 @@ func (b blind) Swap(ctx context.Context, key string, row lease.Row, version coun
 	return b.Store.Swap(ctx, key, row, version)
 }
 
-// A history is what callers did and saw. Its ticks order the begins and ends of actions.
+// A history records actions and their results. Its ticks order their begins and ends.
 type history struct {
 	mu        sync.Mutex
 	ops       []porcupine.Operation
@@ -97,7 +97,7 @@ func (h *history) add(client int, a action, granted bool, began, ended int64) {
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: a, Output: granted, Call: began, Return: ended})
 }
 
-// lastTick is later than all ticks: an action that nobody waits for may take effect until
+// lastTick is later than all ticks. An action that no caller waits for may take effect until
 // then.
 const lastTick = 1 << 40
 

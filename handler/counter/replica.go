@@ -69,7 +69,7 @@ func (r *replica) proceed(at lease.Moment) {
 	}
 }
 
-// setClosed tells Counter.Close that everything is written.
+// setClosed ends the wait of Counter.Close for this replica.
 func (r *replica) setClosed() {
 	select {
 	case <-r.closed:
@@ -87,23 +87,30 @@ func (r *replica) wake() {
 // loop does the agent's steps, one after the other, until it rests.
 func (r *replica) loop() {
 	for {
-		r.mu.Lock()
-		at := r.counter.moment()
-		step := r.agent.Next(at, newSlotID)
-		if step.Action == lease.Rest {
-			r.running = false
-			r.proceed(at)
-			r.mu.Unlock()
+		switch step := r.next(); step.Action {
+		case lease.Read:
+			r.read()
+		case lease.Send:
+			r.write(step)
+		case lease.Rest:
 			return
 		}
-		r.deliver()
-		r.mu.Unlock()
-		if step.Action == lease.Read {
-			r.read()
-		} else {
-			r.write(step)
-		}
 	}
+}
+
+// next returns the agent's next step. If that is to rest, loop ends.
+func (r *replica) next() lease.Step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := r.counter.moment()
+	step := r.agent.Next(at, newSlotID)
+	if step.Action == lease.Rest {
+		r.running = false
+		r.proceed(at)
+	} else {
+		r.deliver()
+	}
+	return step
 }
 
 // read loads the row, and passes it to the agent.

@@ -7,9 +7,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Part is what a call asks of one of its counters.
+// A Part is a call's request to one of its counters.
 type Part struct {
-	Key   string // of the counter; each part of a call has another
+	Key   string // of the counter: a different one in each part of a call
 	Terms Terms
 	Ask   limit.Ask
 }

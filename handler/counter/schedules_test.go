@@ -31,7 +31,7 @@ type schedule struct {
 	kills int
 }
 
-// An account is what calls reserved and settled in one counter, as their callers saw it.
+// An account sums up what calls reserved and settled in one counter.
 type account struct {
 	key       string
 	terms     counter.Terms

@@ -341,7 +341,7 @@ func TestTheNextRunRetriesWhatFailed(t *testing.T) {
 	})
 }
 
-// envelope is what the Functions host POSTs when a timer fires.
+// envelope is the body that the Functions host POSTs when a timer fires.
 const envelope = `{"Data":{"timer":{"ScheduleStatus":null,"IsPastDue":false}},"Metadata":{"sys":{"MethodName":"housekeeping"}}}`
 
 func TestOnlyTheHostsOwnRequestStartsARun(t *testing.T) {

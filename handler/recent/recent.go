@@ -28,8 +28,8 @@ type Cache[K comparable, V any] struct {
 	// Read reads the value of a key. Its context has the values of the first caller's, and
 	// ends after Timeout.
 	Read func(context.Context, K) (V, error)
-	// MaxAge is how long a value or an error is kept; 0: it is shared only by callers that
-	// ask during the reading.
+	// MaxAge is the time for which a value or an error is kept. With 0 it is shared only by
+	// callers that ask during the reading.
 	MaxAge time.Duration
 	// Timeout bounds a reading.
 	Timeout time.Duration

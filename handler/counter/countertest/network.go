@@ -83,7 +83,7 @@ func (n *Network) begin() Fate {
 	return Fine
 }
 
-// A Fate is what happens to an operation.
+// A Fate says whether an operation is applied, and whether its answer arrives.
 type Fate int
 
 // The fates.
@@ -107,7 +107,7 @@ type Operation struct {
 	Key  string
 }
 
-// An Answer is what an operation returns beside the time.
+// An Answer holds the results of an operation except the time.
 type Answer struct {
 	Row     lease.Row // of a load
 	Version counter.Version

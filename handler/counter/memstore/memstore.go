@@ -31,7 +31,7 @@ var _ counter.Store = (*Store)(nil)
 // New returns an empty store.
 func New() *Store { return NewAt(time.Now) }
 
-// NewAt returns an empty store that tells the time by now.
+// NewAt returns an empty store whose answers have the time that now returns.
 func NewAt(now func() time.Time) *Store { return &Store{rows: make(map[string]stored), now: now} }
 
 // Load implements counter.Store.
