@@ -55,7 +55,7 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 // Build builds the application on stores and on a sink of telemetry; a nil sink turns
 // telemetry off. The settings that select them are ignored.
 func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger) (*App, error) {
-	endpoints, err := upstream.Identified(c.Upstream.Endpoints)
+	endpoints, err := upstream.WithTokens(c.Upstream.Endpoints)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func Endpoints(all []upstream.Endpoint, models []string) []manage.Check {
 	if len(endpoints) == 0 {
 		return nil
 	}
-	identified, err := upstream.Identified(endpoints)
+	identified, err := upstream.WithTokens(endpoints)
 	if err != nil {
 		return []manage.Check{{Name: "identity", Run: func(context.Context) (string, error) { return "", err }}}
 	}

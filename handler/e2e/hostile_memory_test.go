@@ -44,30 +44,30 @@ func TestCallersCannotExhaustMemory(t *testing.T) {
 	answerLate := make(chan struct{}) // when it is closed, the model answers the user "late"
 	model := httptest.NewServer(modelOfAttack(answerLate))
 	t.Cleanup(model.Close)
-	b := startAttacked(t, model.URL)
-	stream := b.followVictim(t)
+	attacked := startAttacked(t, model.URL)
+	stream := attacked.followVictim(t)
 	large := `{"model":"DeepSeek-R1","user":"late","messages":[{"role":"user","content":"` + strings.Repeat("What is a token bucket? ", 170_000) + `"}]}`
 	for _, step := range []struct {
 		name string
 		run  func()
 	}{
 		{"empty messages", func() {
-			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[`+strings.Repeat("{},", 1_390_000)+`{}]}`, 400)
+			attacked.flood(t, 24, `{"model":"DeepSeek-R1","messages":[`+strings.Repeat("{},", 1_390_000)+`{}]}`, 400)
 		}},
 		{"objects", func() {
-			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hi"}],"a":[`+strings.Repeat("{},", 1_380_000)+`{}]}`, 400)
+			attacked.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"hi"}],"a":[`+strings.Repeat("{},", 1_380_000)+`{}]}`, 400)
 		}},
 		{"one word", func() {
-			b.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"`+strings.Repeat("a", 4_100_000)+`"}]}`, 0)
+			attacked.flood(t, 24, `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"`+strings.Repeat("a", 4_100_000)+`"}]}`, 0)
 		}},
 		{"200 calls of 4 MB", func() {
 			time.AfterFunc(3*time.Second, func() { close(answerLate) })
-			b.flood(t, 200, large, 0)
+			attacked.flood(t, 200, large, 0)
 		}},
-		{"answers that nobody reads", func() { b.ignoreAnswers(t, 60) }},
+		{"answers that nobody reads", func() { attacked.ignoreAnswers(t, 60) }},
 	} {
 		step.run()
-		peak, now := b.resident(t)
+		peak, now := attacked.resident(t)
 		t.Logf("%s: %d MB at most so far, %d MB now", step.name, peak>>20, now>>20)
 		if peak > maxResident {
 			t.Errorf("%s: got a peak of %d MB, want at most %d MB", step.name, peak>>20, maxResident>>20)

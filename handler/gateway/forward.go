@@ -43,7 +43,7 @@ func (g *Gateway) forward(c *call) error {
 		if none, err = g.relay(c); none == nil {
 			return err
 		}
-		response, err = response.Another(none)
+		response, err = response.TryNext(none)
 	}
 	g.chargeUnanswered(c, err, rest)
 	return g.upstreamFailure(c, err)

@@ -15,8 +15,8 @@ type Operation struct {
 	// the caller's path.
 	Upstream map[shape.Shape]string
 	// Stored reports whether "{id}" in its paths is the id of a stored answer. If so,
-	// only the subscription that made the answer may call, the call goes to the endpoint
-	// that stores it without a body, and Parse is nil.
+	// only the subscription that made the answer may call, the call is sent without a
+	// body to the endpoint that stores the answer, and Parse is nil.
 	Stored bool
 	// Free reports whether it costs no tokens. If so, nothing is reserved or charged, the
 	// answer is passed on without being read, and Read and Follow are nil.

@@ -12,7 +12,8 @@ type Problem struct {
 	// Code is Tollgate's name for it: docs/calls.md lists them.
 	Code string
 	// Type is OpenAI's error type.
-	Type    string
+	Type string
+	// Message describes the error and its fix, for people to read.
 	Message string
 	// Param names the field at fault; empty if none is.
 	Param     string

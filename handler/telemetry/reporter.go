@@ -49,7 +49,7 @@ type Counters struct {
 	ForfeitedLeases  int64         // of dead instances
 	UnwrittenCharges int64         // times that charges to a counter were lost, or may have been
 	UnwrittenTokens  int64         // tokens missing from the ledger
-	Degraded         time.Duration // time during which calls were decided without the counters
+	Degraded         time.Duration // time during which the counters' store was down
 }
 
 // A Config configures a Reporter. Sink and Log are required.

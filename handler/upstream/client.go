@@ -181,7 +181,7 @@ type Selection struct {
 	Endpoint string
 	// Path returns the path at endpoints of a shape, below their URL, with "{name}" in
 	// place of the endpoint's name for the model. It returns an empty string for a shape
-	// that doesn't serve the call. Only for Targets may it be nil: then every shape does.
+	// that doesn't serve the call. Only Targets accepts nil, for calls of any shape.
 	Path func(shape.Shape) string
 	// ExtraParameters is the value of the header extra-parameters, empty if there is
 	// none. It is sent only to endpoints of the models shape. The others always behave as

@@ -258,7 +258,7 @@ func TestAResponseWithoutAnAnswerIsRetriedElsewhere(t *testing.T) {
 			}
 			response, err := p.Send(t.Context(), call)
 			for err == nil {
-				response, err = response.Another(response.Failure(upstream.BadAnswer, errors.New("no answer")))
+				response, err = response.TryNext(response.Failure(upstream.BadAnswer, errors.New("no answer")))
 			}
 			return strings.Join(p.called, ""), err
 		}

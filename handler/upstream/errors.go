@@ -60,8 +60,8 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s: answered %d", e.Endpoint, e.Status) }
 
-// Ours reports whether upstream rejected Tollgate's own credential or account. If it were
-// passed on, the caller would take it for a rejection of its own.
+// Ours reports whether upstream rejected Tollgate's own credential or account. If that were
+// passed on, the caller would take it for a rejection of its own credential.
 func (e *StatusError) Ours() bool {
 	switch e.Status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusProxyAuthRequired:

@@ -24,9 +24,9 @@ func (i Identity) tokens() (Token, error) {
 
 func (i Identity) scope() string { return cmp.Or(i.Audience, inference) }
 
-// Identified gives each endpoint that has no key the tokens of its identity. Endpoints
+// WithTokens gives each endpoint that has no key the tokens of its identity. Endpoints
 // that share an identity share one source of tokens.
-func Identified(endpoints []Endpoint) ([]Endpoint, error) {
+func WithTokens(endpoints []Endpoint) ([]Endpoint, error) {
 	endpoints = slices.Clone(endpoints)
 	sources := make(map[Identity]Token)
 	for i := range endpoints {

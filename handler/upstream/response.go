@@ -25,7 +25,7 @@ type Response struct {
 	due       time.Time   // deadline of an answer that isn't streamed
 	size      int64       // of the body in bytes, -1 if unknown
 	answer    *answer
-	round     *round // nil if no endpoint is left, or needed
+	round     *round // nil if no endpoint is left, or none is needed any more
 	timeouts  *Timeouts
 	opening   opening
 	begun     bool
@@ -67,10 +67,10 @@ func (r *Response) Close() {
 	_ = r.answer.Body.Close() // the answer has been used
 }
 
-// Another closes a response that holds no answer, or broke off before one, and tries the
+// TryNext closes a response that holds no answer, or broke off before one, and tries the
 // endpoints that haven't been tried. Call it only if nothing has reached the caller. If
 // every endpoint has been tried, it returns failed; its other errors are those of Send.
-func (r *Response) Another(failed *Error) (*Response, error) {
+func (r *Response) TryNext(failed *Error) (*Response, error) {
 	rest := r.round
 	r.round = nil
 	r.reportOutcome(failed)

@@ -69,8 +69,8 @@ func TestACompactionIsBilledButOnlyAmongTheIterations(t *testing.T) {
 		cost := billed(&e, func() {
 			got = call(t, &e, "POST", messages, body, fakemodel.Header, "compaction=400", "Anthropic-Beta", beta)
 		})
-		apart := max(0, number(got.fields, "usage", "iterations", 0, "input_tokens")+number(got.fields, "usage", "iterations", 0, "output_tokens"))
-		if apart != want || cost != total(got.fields["usage"])+want {
+		compaction := max(0, number(got.fields, "usage", "iterations", 0, "input_tokens")+number(got.fields, "usage", "iterations", 0, "output_tokens"))
+		if compaction != want || cost != total(got.fields["usage"])+want {
 			t.Errorf("beta %q: got %s for %d tokens, want %d tokens in addition to the usage", beta, got.text, cost, want)
 		}
 	}

@@ -16,7 +16,7 @@ type part struct {
 	Object  string
 	Created int64
 	Choices []struct {
-		Message, Delta said
+		Message, Delta chatMessage
 		FinishReason   *string `json:"finish_reason"`
 	}
 	Usage struct {
@@ -24,7 +24,7 @@ type part struct {
 	}
 }
 
-type said struct {
+type chatMessage struct {
 	Role      string
 	Content   *string
 	Reasoning string     `json:"reasoning_content"`
@@ -98,7 +98,7 @@ func TestOfferedToolsAreCalled(t *testing.T) {
 				all := parts(t, body)
 				for _, p := range all {
 					for _, choice := range p.Choices {
-						for _, s := range []said{choice.Message, choice.Delta} {
+						for _, s := range []chatMessage{choice.Message, choice.Delta} {
 							text += s.Reasoning
 							if s.Content != nil {
 								text += *s.Content

@@ -25,11 +25,12 @@ type LongEvent struct {
 	IsText func(path string) bool
 	Text   func(text []byte)
 
-	// Kept is JSON, at most MaxEvent.
+	// Kept is the event's data, JSON whose long strings are empty.
 	Kept []byte
-	// Written reports whether some text was passed on.
+	// Written reports whether some text was passed to Text, or would have been.
 	Written bool
-	// Broken reports whether there was too much besides long strings: the rest is lost.
+	// Broken reports whether Kept would exceed MaxEvent bytes, or nests too deeply. The
+	// rest of the event is then lost.
 	Broken bool
 	// Failed reports whether the event's name is error.
 	Failed bool

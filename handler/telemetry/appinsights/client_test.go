@@ -76,11 +76,11 @@ func TestItemsHaveTheServicesSchema(t *testing.T) {
 
 func TestEntraTokensGoToTheV21Address(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		calls := 0
 		b := open(t, func(c *appinsights.Config) {
 			c.Authentication = appinsights.Authentication{Entra: true}
 			c.Token = func(context.Context) (string, error) {
-				if asked++; asked == 1 {
+				if calls++; calls == 1 {
 					return "", errors.New("no identity yet")
 				}
 				return "secret-token", nil
@@ -94,8 +94,8 @@ func TestEntraTokensGoToTheV21Address(t *testing.T) {
 		if got := b.service.sent[0].URL.Path; got != "/v2.1/track" {
 			t.Errorf("got a request to %s, want v2.1/track", got)
 		}
-		if said := b.log.String(); !strings.Contains(said, "no Entra token: no identity yet") || strings.Contains(said, "secret-token") || !strings.Contains(said, "again") {
-			t.Errorf("got the log %s, want the missing token and the recovery, and no token in it", said)
+		if logged := b.log.String(); !strings.Contains(logged, "no Entra token: no identity yet") || strings.Contains(logged, "secret-token") || !strings.Contains(logged, "again") {
+			t.Errorf("got the log %s, want the missing token and the recovery, and no token in it", logged)
 		}
 	})
 }
@@ -119,10 +119,10 @@ func TestRefusalsAreLoggedOnceWithTheFixAndLoseNothing(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				b.end(t)
 				b.arrived(t, 5)
-				said := b.log.String()
+				logged := b.log.String()
 				want := strings.Replace(want, "IngestionEndpoint=", "APPLICATIONINSIGHTS_CONNECTION_STRING", 1)
-				if strings.Count(said, "does not accept telemetry") != 1 || !strings.Contains(said, want) {
-					t.Errorf("got the log %s, want one line with %q", said, want)
+				if strings.Count(logged, "does not accept telemetry") != 1 || !strings.Contains(logged, want) {
+					t.Errorf("got the log %s, want one line with %q", logged, want)
 				}
 			})
 		})
@@ -200,9 +200,9 @@ func TestAlternatingTroublesAreLoggedOnceEach(t *testing.T) {
 		b.service.fail.Store(nil)
 		b.end(t)
 		b.arrived(t, 15)
-		said := b.log.String()
-		if n := strings.Count(said, "does not accept telemetry"); n != 3 || strings.Count(said, "it answered 503") != 2 || strings.Count(said, "it answered 429") != 1 {
-			t.Errorf("got %d lines, want 503 and 429 once each, and 503 once more after the recovery: %s", n, said)
+		logged := b.log.String()
+		if n := strings.Count(logged, "does not accept telemetry"); n != 3 || strings.Count(logged, "it answered 503") != 2 || strings.Count(logged, "it answered 429") != 1 {
+			t.Errorf("got %d lines, want 503 and 429 once each, and 503 once more after the recovery: %s", n, logged)
 		}
 	})
 }
@@ -263,8 +263,8 @@ func TestAnOutageLosesTheOldestItemsBeyondTheBound(t *testing.T) {
 		if time.Since(newest) > 6*time.Minute {
 			t.Errorf("got the newest item from %v, want the newest kept", newest)
 		}
-		if said := b.log.String(); !strings.Contains(said, fmt.Sprintf("dropped_items=%d", lost)) || !strings.Contains(said, "tollgate metrics replay --from 2000-01-01T00:00:00Z") {
-			t.Errorf("got the log %s, want the number of lost items and the replay command", said)
+		if logged := b.log.String(); !strings.Contains(logged, fmt.Sprintf("dropped_items=%d", lost)) || !strings.Contains(logged, "tollgate metrics replay --from 2000-01-01T00:00:00Z") {
+			t.Errorf("got the log %s, want the number of lost items and the replay command", logged)
 		}
 	})
 }
@@ -284,8 +284,8 @@ func TestTheReplayCommandCoversTheLostMinutes(t *testing.T) {
 		b.service.fail.Store(nil)
 		time.Sleep(time.Minute)
 		b.end(t)
-		if said := b.log.String(); !strings.Contains(said, "dropped_items=2") || !strings.Contains(said, "--from 2000-01-01T00:01:00Z --to 2000-01-01T00:02:00Z") {
-			t.Errorf("got the log %s, want a replay from 00:01 to 00:02", said)
+		if logged := b.log.String(); !strings.Contains(logged, "dropped_items=2") || !strings.Contains(logged, "--from 2000-01-01T00:01:00Z --to 2000-01-01T00:02:00Z") {
+			t.Errorf("got the log %s, want a replay from 00:01 to 00:02", logged)
 		}
 	})
 }

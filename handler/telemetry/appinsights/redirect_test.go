@@ -154,8 +154,8 @@ func TestARedirectAwayFromTheServiceIsNotFollowed(t *testing.T) {
 				if got, _ := service.Sum("Total Tokens"); got != 5 {
 					t.Errorf("got %v tokens once the redirect was gone, want 5", got)
 				}
-				if said := b.log.String(); strings.Count(said, "it redirects") != 1 || !strings.Contains(said, "copy APPLICATIONINSIGHTS_CONNECTION_STRING again") {
-					t.Errorf("got the log %s, want the redirect once, with the fix", said)
+				if logged := b.log.String(); strings.Count(logged, "it redirects") != 1 || !strings.Contains(logged, "copy APPLICATIONINSIGHTS_CONNECTION_STRING again") {
+					t.Errorf("got the log %s, want the redirect once, with the fix", logged)
 				}
 			})
 		})
@@ -200,8 +200,8 @@ func TestTokensGoOnlyToTheConfiguredHost(t *testing.T) {
 			if all == 0 || withToken != 0 {
 				t.Errorf("%s: got %d requests, %d with a token; want some, none with a token", test.host, all, withToken)
 			}
-			if said := b.log.String(); !strings.Contains(said, "tokens go only to the configured host") || !strings.Contains(said, "IngestionEndpoint") || strings.Contains(said, "secret-token") {
-				t.Errorf("got the log %s, want the host to set and no token in it", said)
+			if logged := b.log.String(); !strings.Contains(logged, "tokens go only to the configured host") || !strings.Contains(logged, "IngestionEndpoint") || strings.Contains(logged, "secret-token") {
+				t.Errorf("got the log %s, want the host to set and no token in it", logged)
 			}
 			network.set(first, &service)
 			time.Sleep(2 * time.Minute)
