@@ -42,7 +42,7 @@ func quotaUsed(url, key string) (int64, error) {
 // After a caller has left, the gateway reads the model's answer to its end for the usage. A
 // process that is ended meanwhile waits for the usage and writes it. If the usage doesn't
 // come within the drain time, the call's reservation stays charged.
-func TestAnEndingProcessChargesCallsWithoutACaller(t *testing.T) {
+func TestAProcessThatEndsChargesCallsWhoseCallersHaveLeft(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts processes and an emulator")
 	}

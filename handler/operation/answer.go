@@ -17,7 +17,7 @@ type Answer struct {
 	// IsAnswer reports whether the body is an answer, or an error in place of one. Blank
 	// lines, HTML and other JSON are neither.
 	IsAnswer bool
-	// Failed reports whether the body holds an error in spite of its status.
+	// Failed reports whether the body holds an error despite its status.
 	Failed bool
 	// Written reports whether the body holds anything that the model wrote.
 	Written bool

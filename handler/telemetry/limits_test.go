@@ -97,7 +97,7 @@ func TestRefusalsAreCountedByLimit(t *testing.T) {
 	})
 }
 
-func TestEventsAreSentWithTheirIntervalAndBounded(t *testing.T) {
+func TestEventsAreSentWithTheirIntervalUpToABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler)})

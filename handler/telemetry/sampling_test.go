@@ -83,7 +83,7 @@ func TestCallsWithoutASubscriptionAreSampledUniformly(t *testing.T) {
 	})
 }
 
-func TestSingleCallsAreBoundedAndLossesCounted(t *testing.T) {
+func TestTheNumberOfSingleCallsIsBoundedAndLossesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
 		r := telemetry.New(telemetry.Config{Sink: sink, Log: slog.New(slog.DiscardHandler), SampleRatio: 1})

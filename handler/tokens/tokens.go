@@ -142,7 +142,7 @@ func (t *tables) borrow() *workspace {
 
 const (
 	// maxKeptBytes and maxKeptMessages are the largest buffers that are kept for the
-	// next count, so that one long prompt doesn't occupy memory for ever.
+	// next count, so that one long prompt doesn't occupy memory forever.
 	maxKeptBytes    = 64 << 10
 	maxKeptMessages = 256
 )

@@ -67,7 +67,7 @@ func TestAModelGetsTheEncodingOfItsFamily(t *testing.T) {
 	}
 }
 
-func TestConcurrentCountsDoNotDisturbEachOther(t *testing.T) {
+func TestConcurrentCountsAreIndependent(t *testing.T) {
 	const text = "Many callers at once, 同時に, each with words of their own: "
 	for _, model := range []string{"DeepSeek-R1", "gpt-4"} {
 		e := tokens.ForModel(model)

@@ -76,7 +76,7 @@ func TestAFaultyURLIsRefused(t *testing.T) {
 	}
 }
 
-func TestEveryShapeHasItsPathAndModel(t *testing.T) {
+func TestEachShapeHasItsOwnPathAndModel(t *testing.T) {
 	named := map[string]upstream.Model{"m": {Name: "my own/name", Family: "gpt-4o"}}
 	for name, c := range map[string]struct {
 		endpoint upstream.Endpoint

@@ -85,7 +85,7 @@ func TestSubscriptionsAreSharedByWeight(t *testing.T) {
 	})
 }
 
-func TestAnEndpointThatLeavesMovesOnlyItsOwnSubscriptions(t *testing.T) {
+func TestRemovingAnEndpointMovesOnlyItsOwnSubscriptions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		endpoints := drawEndpoints(t)
 		gone := rapid.IntRange(0, len(endpoints)-1).Draw(t, "gone")

@@ -24,7 +24,7 @@ type Splitter interface {
 type Ending string
 
 const (
-	// NotStream: the answer isn't a stream in spite of its Content-Type. Nothing has
+	// NotStream: the answer isn't a stream despite its Content-Type. Nothing has
 	// been relayed; read it with Body.
 	NotStream Ending = "whole"
 	// Ended: upstream ended the stream. The answer may still be incomplete: only its

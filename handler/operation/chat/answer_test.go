@@ -80,7 +80,7 @@ var usageForms = map[string]struct {
 	"in a choice and at the top": {
 		`{"choices":[{"usage":{"prompt_tokens":25,"completion_tokens":3}}],"usage":{"prompt_tokens":25,"completion_tokens":9}}`,
 		operation.UsageGood, limit.Usage{PromptTokens: 25, CompletionTokens: 9}},
-	"in a choice, with no completion in spite of text": {
+	"in a choice, with no completion despite text": {
 		`{"choices":[{"message":{"content":"hi"},"usage":{"prompt_tokens":25,"completion_tokens":0}}]}`,
 		operation.UsageMissing, limit.Usage{}},
 	"after a byte order mark": {
@@ -124,7 +124,7 @@ var usageForms = map[string]struct {
 	"only a total":               {`{"usage":{"total_tokens":3}}`, operation.UsageBad, limit.Usage{}},
 	"inside the answer's text":   {`{"choices":[{"message":{"content":"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}"}}]}`, operation.UsageMissing, limit.Usage{}},
 	"inside another field":       {`{"x":{"usage":{"prompt_tokens":1,"completion_tokens":1}}}`, operation.UsageMissing, limit.Usage{}},
-	"no completion in spite of text": {
+	"no completion despite text": {
 		`{"usage":{"prompt_tokens":7,"completion_tokens":0},"choices":[{"message":{"content":"hi"}}]}`, operation.UsageBad, limit.Usage{PromptTokens: 7}},
 }
 

@@ -21,7 +21,7 @@ func split(stream string, n int) (events []string, whole []bool) {
 	return events, whole
 }
 
-func TestSplitYieldsWholeEventsWhateverTheChunks(t *testing.T) {
+func TestSplitYieldsWholeEventsHoweverTheStreamIsChunked(t *testing.T) {
 	for name, want := range map[string][]string{
 		"LF":                        {"data: a\n\n", "data: b\n\n"},
 		"CRLF":                      {"data: a\r\n\r\n", "data: b\r\n\r\n"},

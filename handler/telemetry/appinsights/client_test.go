@@ -180,7 +180,7 @@ func TestTransientStatusesAreRetried(t *testing.T) {
 	}
 }
 
-func TestAlternatingTroublesAreLoggedOnceEach(t *testing.T) {
+func TestAlternatingFailuresAreLoggedOnceEach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		b.service.answering(503, nil, "") // set before Send, as an item could arrive otherwise
@@ -275,7 +275,7 @@ func TestTheReplayCommandCoversTheLostMinutes(t *testing.T) {
 		b := open(t, func(c *appinsights.Config) { c.QueueBytes = 1 })
 		b.service.answering(503, nil, "")
 		time.Sleep(2 * time.Minute) // 00:02:00: the interval of 00:01:50 is over
-		for range 3 {               // the client has room for the last one only, and gives up two
+		for range 3 {               // the client has room only for the last, and drops two
 			batch := tokens(1)
 			batch.Metrics[0].At = time.Now().Add(-10 * time.Second)
 			b.Send(batch)
@@ -290,7 +290,7 @@ func TestTheReplayCommandCoversTheLostMinutes(t *testing.T) {
 	})
 }
 
-func TestCloseKeepsItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
+func TestCloseReturnsAtItsDeadlineAndLaterSendsDoNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		hang := func(r *http.Request) (*http.Response, error) {

@@ -50,7 +50,7 @@ func (b *fixture) refusing(status int, header http.Header) {
 	}
 }
 
-func TestOnlyTheRefusedItemsAreGivenUpAndNothingWaits(t *testing.T) {
+func TestOnlyTheRefusedItemsAreDroppedAndNoOthersAreDelayed(t *testing.T) {
 	for _, status := range []int{400, 404, 405, 410, 413, 422, 451} {
 		for name, bad := range map[string][]int{"first": {0}, "last": {11}, "several": {2, 3, 9}, "all": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}} {
 			t.Run(fmt.Sprint(status, " ", name), func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestOnlyTheRefusedItemsAreGivenUpAndNothingWaits(t *testing.T) {
 					}
 					time.Sleep(5 * time.Second)
 					if got, want := b.Dropped()["rejected"], int64(len(bad)); got != want {
-						t.Errorf("got %d items given up, want %d; log: %s", got, want, b.log)
+						t.Errorf("got %d items dropped, want %d; log: %s", got, want, b.log)
 					}
 					b.arrived(t, float64(5*12-len(bad)))
 					b.end(t)
@@ -105,7 +105,7 @@ func TestABatchThatAlwaysFailsDoesNotDelayOthers(t *testing.T) {
 					}
 				}
 				if got := b.Dropped()["rejected"]; got != 1 {
-					t.Errorf("got %d items given up, want 1", got)
+					t.Errorf("got %d items dropped, want 1", got)
 				}
 				b.end(t)
 				b.arrived(t, float64(sent-1))
@@ -166,7 +166,7 @@ func TestAThrottlingServiceLosesNothing(t *testing.T) {
 }
 
 // A wrong address or key is not the items' fault, and an operator may fix it.
-func TestNothingIsGivenUpWhileEverythingIsRefused(t *testing.T) {
+func TestNothingIsDroppedWhileEverythingIsRefused(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 405} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestABatchThatIsTooLargeIsSplit(t *testing.T) {
 	})
 }
 
-func TestItemsDeferredForeverAreGivenUp(t *testing.T) {
+func TestItemsDeferredForeverAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, nil)
 		b.service.Answer = func(w http.ResponseWriter, _ *http.Request, items []insights.Item) bool {
@@ -240,7 +240,7 @@ func TestItemsDeferredForeverAreGivenUp(t *testing.T) {
 			b.Send(labelled(1))
 		}
 		if got := b.Dropped()["rejected"]; got != 2 {
-			t.Errorf("got %d items given up, want 2", got)
+			t.Errorf("got %d items dropped, want 2", got)
 		}
 		b.end(t)
 		b.arrived(t, 104)
