@@ -3,51 +3,41 @@ package price
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"time"
+
+	"tollgate/handler/recent"
 )
 
-// How long a list is used.
 const (
 	// freshFor is how long a list is used before the store is read again.
 	freshFor = 30 * time.Second
-	// refreshGrace is how old a list may be and still be used while the store is being
-	// read. It is therefore the longest time for which a changed price stays in effect.
-	refreshGrace = time.Minute
 	// readTimeout bounds one reading.
 	readTimeout = 2 * time.Second
-	// retryAfter is the pause between a failed reading and the next.
-	retryAfter = 5 * time.Second
 )
 
-// A Book reads the prices of a store and remembers them. While the store can't be read, it
-// goes by the list that it has, however old: the list has dates, so prices that were
-// stored for a later day still begin on it. Make one with NewBook.
+// lifetime says how old a list may become. Its Grace is the longest time for which a price
+// that was changed stays in effect while the store can be read.
+var lifetime = recent.Lifetime{Grace: time.Minute, Stale: math.MaxInt64, Retry: 5 * time.Second}
+
+// A Book reads prices from a store and remembers them. While the store can't be read, it
+// uses the last list, however old: the list has dates, so a price stored for a later day
+// still begins on that day. Make one with NewBook.
 type Book struct {
 	store Store
 
-	mu      sync.Mutex
-	list    *List     // nil: never read
-	read    time.Time // when the reading behind list began
-	due     time.Time // when to read again
-	failure error     // of the last reading; nil: it succeeded
-	pending *reading  // the reading in progress; nil: none
-}
-
-// A reading is one reading of the store, shared by all calls that wait for it.
-type reading struct {
-	done chan struct{} // closed when list and err are set
-	list *List
-	err  error
+	mu   sync.Mutex
+	list recent.Value[*List]
 }
 
 // NewBook returns a book that reads from store. It reads nothing before the first call.
 func NewBook(store Store) *Book { return &Book{store: store} }
 
-// Quote returns the price of a call of a model that starts now and that one of the
-// endpoints will serve. A call that has a usable list doesn't wait for the store. The error
-// wraps ErrUnpriced if the model has no price, and ErrUnavailable if no price was ever
-// read.
+// Quote returns the price of a call to a model that starts now and that one of the
+// endpoints will serve. It waits for the store only if the last list is too old to use. The
+// error wraps ErrUnpriced if the model has no usable price, and ErrUnavailable if prices
+// were never read.
 func (b *Book) Quote(ctx context.Context, model string, endpoints []string, now time.Time) (Quote, error) {
 	list, err := b.current(ctx)
 	if err != nil {
@@ -56,8 +46,8 @@ func (b *Book) Quote(ctx context.Context, model string, endpoints []string, now 
 	return list.Quote(model, endpoints, now)
 }
 
-// Currency returns the code of the currency of all prices, empty if none is set. The error
-// wraps ErrUnavailable if no price was ever read.
+// Currency returns the currency's code, empty if none is set. The error wraps
+// ErrUnavailable if prices were never read.
 func (b *Book) Currency(ctx context.Context) (string, error) {
 	list, err := b.current(ctx)
 	if err != nil {
@@ -66,61 +56,49 @@ func (b *Book) Currency(ctx context.Context) (string, error) {
 	return list.currency, nil
 }
 
-// current returns the list to go by, and reads the store if that is due.
+// current returns the list to use, and starts a reading if one is due.
 func (b *Book) current(ctx context.Context) (*List, error) {
 	now := time.Now()
 	b.mu.Lock()
-	if now.Before(b.due) {
+	if b.list.Fresh(now) {
 		defer b.mu.Unlock()
-		return b.list, b.unreadable()
+		return b.list.Last()
 	}
-	if b.pending == nil {
-		b.pending = &reading{done: make(chan struct{})}
-		go b.refresh(context.WithoutCancel(ctx), b.pending) // others wait for it even if this caller leaves
+	refresh, isNew := b.list.Refresh()
+	if isNew {
+		go b.read(context.WithoutCancel(ctx)) // others wait for it even if this caller leaves
 	}
-	list, pending := b.list, b.pending
-	usable := list != nil && (b.failure != nil || now.Sub(b.read) < refreshGrace)
+	last, _ := b.list.Last()
+	usable := b.list.Usable(now, lifetime)
 	b.mu.Unlock()
 	if usable {
-		return list, nil
+		return last, nil
 	}
-	select {
-	case <-pending.done:
-		return pending.list, pending.err
-	case <-ctx.Done():
-		if list != nil {
-			return list, nil
-		}
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	list, err := refresh.Wait(ctx)
+	switch {
+	case err == nil || err != ctx.Err():
+		return list, err
+	case last != nil: // too old, but better than none
+		return last, nil
 	}
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
-// unreadable returns the error of calls while there is no list.
-func (b *Book) unreadable() error {
-	if b.list != nil {
-		return nil
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, b.failure)
-}
-
-// refresh reads the store and publishes the result to all calls that wait for it.
-func (b *Book) refresh(ctx context.Context, r *reading) {
+// read reads the store and ends the refresh in progress.
+func (b *Book) read(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	asked := time.Now()
-	found, err := b.store.Read(ctx)
+	began := time.Now()
+	snapshot, err := b.store.Read(ctx)
 	var list *List
 	if err == nil {
-		list = NewList(found)
+		list = NewList(snapshot)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	defer close(r.done)
-	b.pending, b.failure = nil, err
-	if err == nil {
-		b.list, b.read, b.due = list, asked, asked.Add(freshFor)
-	} else {
-		b.due = time.Now().Add(retryAfter)
+	if err != nil {
+		b.list.Fail(fmt.Errorf("%w: %w", ErrUnavailable, err), time.Now(), lifetime)
+		return
 	}
-	r.list, r.err = b.list, b.unreadable()
+	b.list.Keep(list, began, began.Add(freshFor))
 }

@@ -8,18 +8,13 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"tollgate/handler/recent"
 )
 
-// How long a look-up's result is used.
 const (
-	// freshFor is how long a result is used before the store is read again.
+	// freshFor is how long a look-up's result is used before the store is read again.
 	freshFor = 30 * time.Second
-	// refreshGrace is how old a result may be and still be used while the store is
-	// being read. It is therefore the longest time for which a revoked key, a
-	// suspended subscription or an old version of a tier stays in effect.
-	refreshGrace = time.Minute
-	// staleFor is how old a result may be and still be used while the store is unreachable.
-	staleFor = 10 * time.Minute
 	// lookupTimeout bounds one look-up, which reads three rows and one for each group.
 	lookupTimeout = 2 * time.Second
 	// RetryAfter is the pause between a failed look-up and the next try.
@@ -27,6 +22,11 @@ const (
 	// maxEntries is the most keys remembered, including unknown ones.
 	maxEntries = 10_000
 )
+
+// lifetime says how old a grant may become. Its Grace is the longest time for which a
+// revoked key, a suspended subscription or an old version of a tier stays in effect while
+// the store can be read.
+var lifetime = recent.Lifetime{Grace: time.Minute, Stale: 10 * time.Minute, Retry: RetryAfter}
 
 // A Grant is what a valid key gives access to. All calls with the key share it:
 // don't change it.
@@ -47,13 +47,10 @@ func (g *Grant) expired(now time.Time) bool {
 	return !g.Expires.IsZero() && !now.Before(g.Expires)
 }
 
-// freshUntil returns how long the result of a look-up that began at a time is used: until
-// an override ends, if that is earlier than usual.
+// freshUntil returns how long a grant is used before its key is looked up again: usually for
+// freshFor after the look-up began, but not past the end of an override.
 func (g *Grant) freshUntil(began time.Time) time.Time {
 	due := began.Add(freshFor)
-	if g == nil {
-		return due
-	}
 	if end := g.Subscription.Overrides.nextEnd(began); !end.IsZero() && end.Before(due) {
 		return end
 	}
@@ -66,27 +63,15 @@ type Directory struct {
 	store  Reader
 	pepper Pepper
 
-	mu      sync.Mutex
-	entries map[[sha256.Size]byte]*entry // by the key's hash: keys themselves aren't kept
-	brake   brake                        // limits look-ups of unknown keys
+	mu sync.Mutex
+	// entries holds a grant for each remembered key, or ErrUnauthorized if the key is not
+	// valid. They are found by the key's hash; keys themselves aren't kept.
+	entries map[[sha256.Size]byte]*entry
+	brake   brake // limits look-ups of unknown keys
 }
 
-// An entry is what the directory knows about one key.
-type entry struct {
-	grant    *Grant    // nil: not valid, or not looked up yet
-	verified time.Time // when the look-up behind grant began
-	due      time.Time // when to look up again
-	failing  bool      // the last look-up failed
-	pending  *flight   // the look-up in progress; nil: none
-}
-
-// A flight is one look-up, shared by all calls that need it at the same time.
-type flight struct {
-	done  chan struct{} // closed when grant and err are set
-	found bool          // the key was valid before this look-up
-	grant *Grant
-	err   error
-}
+// An entry is the result of looking up one key.
+type entry = recent.Value[*Grant]
 
 // NewDirectory returns a directory that reads from store.
 func NewDirectory(store Reader, pepper Pepper) *Directory {
@@ -104,13 +89,13 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	hash, now := d.pepper.sum(key), time.Now()
 	d.mu.Lock()
 	e := d.entries[hash]
-	if e != nil && now.Before(e.due) {
-		grant := e.grant
+	if e != nil && e.Fresh(now) {
+		grant, err := e.Last()
 		d.mu.Unlock()
-		return checkGrant(grant, now)
+		return unexpired(grant, err, now)
 	}
-	unknown := e == nil || e.grant == nil
-	if unknown && (e == nil || e.pending == nil) && !d.brake.admits(hash, now) {
+	unknown := e == nil || !e.Exists()
+	if unknown && (e == nil || !e.Refreshing()) && !d.brake.admits(hash, now) {
 		listed := d.startListing(now)
 		d.mu.Unlock()
 		return d.waitForList(ctx, key, listed)
@@ -118,40 +103,32 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	if e == nil {
 		e = d.add(hash)
 	}
-	if e.pending == nil {
-		e.pending = &flight{done: make(chan struct{}), found: !unknown}
+	refresh, isNew := e.Refresh()
+	if isNew {
 		if unknown {
 			d.brake.pending++
 		}
 		go d.refresh(context.WithoutCancel(ctx), hash, e) // others wait for it even if this caller leaves
 	}
-	grant, usable, flight := e.grant, e.usableMeanwhile(now), e.pending
+	grant, _ := e.Last()
+	usable := e.Usable(now, lifetime) && !grant.expired(now)
 	d.mu.Unlock()
 	if usable {
 		return grant, nil
 	}
-	select {
-	case <-flight.done:
-		return flight.grant, flight.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	grant, err := refresh.Wait(ctx)
+	if err != nil && err == ctx.Err() {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	return unexpired(grant, err, time.Now())
 }
 
-// checkGrant returns the grant, or ErrUnauthorized if there is none or it expired.
-func checkGrant(grant *Grant, now time.Time) (*Grant, error) {
-	if grant == nil || grant.expired(now) {
+// unexpired returns the grant, or ErrUnauthorized if its key has expired.
+func unexpired(grant *Grant, err error, now time.Time) (*Grant, error) {
+	if err == nil && grant.expired(now) {
 		return nil, ErrUnauthorized
 	}
-	return grant, nil
-}
-
-// usableMeanwhile reports whether the entry's grant may be used before the look-up
-// in progress ends: for refreshGrace always, so that a busy key never waits, and for
-// staleFor while the store is unreachable.
-func (e *entry) usableMeanwhile(now time.Time) bool {
-	age := now.Sub(e.verified)
-	return e.grant != nil && !e.grant.expired(now) && (age < refreshGrace || e.failing && age < staleFor)
+	return grant, err
 }
 
 // add makes room if needed and adds an empty entry.
@@ -164,9 +141,9 @@ func (d *Directory) add(hash [sha256.Size]byte) *entry {
 	return e
 }
 
-// evict drops unknown keys and results too old to use, then others until a quarter
-// of the room is free. It frees a quarter at a time because each run searches all
-// entries, and unknown keys first so that a flood of them doesn't push out callers.
+// evict drops unknown keys and grants too old to use, then others until a quarter of the
+// room is free. It frees a quarter at a time because each run searches all entries, and
+// drops unknown keys first so that a flood of them doesn't push out callers.
 func (d *Directory) evict() {
 	now := time.Now()
 	for _, all := range []bool{false, true} {
@@ -174,39 +151,36 @@ func (d *Directory) evict() {
 			if all && len(d.entries) <= maxEntries*3/4 {
 				return
 			}
-			if e.pending == nil && (all || e.grant == nil || now.Sub(e.verified) >= staleFor) {
+			if !e.Refreshing() && (all || e.TooOld(now, lifetime)) {
 				delete(d.entries, hash)
 			}
 		}
 	}
 }
 
-// refresh looks a key up and publishes the result to all calls that wait for it.
+// refresh looks a key up and ends the refresh of its entry. It forgets a key of which it
+// learned nothing.
 func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	asked := time.Now()
+	began := time.Now()
 	grant, err := d.lookup(ctx, encodeHash(hash))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	flight, now := e.pending, time.Now()
-	defer close(flight.done)
-	e.pending = nil
-	if !flight.found {
+	now := time.Now()
+	if !e.Exists() {
 		d.brake.finish(grant != nil, now)
 	}
-	e.failing = err != nil && !errors.Is(err, ErrUnauthorized)
-	last := e.verified.Add(staleFor)
 	switch {
-	case !e.failing:
-		e.grant, e.verified, e.due = grant, asked, grant.freshUntil(asked)
-		flight.grant, flight.err = checkGrant(grant, now)
-	case e.grant != nil && now.Before(last):
-		e.due = now.Add(min(RetryAfter, last.Sub(now)))
-		flight.grant, flight.err = checkGrant(e.grant, now)
+	case err == nil:
+		e.Keep(grant, began, grant.freshUntil(began))
+	case errors.Is(err, ErrUnauthorized):
+		e.KeepError(ErrUnauthorized, began.Add(freshFor))
 	default:
-		delete(d.entries, hash)
-		flight.err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		e.Fail(fmt.Errorf("%w: %w", ErrUnavailable, err), now, lifetime)
+		if !e.Exists() {
+			delete(d.entries, hash)
+		}
 	}
 }
 
