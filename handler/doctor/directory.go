@@ -58,7 +58,7 @@ func checkDirectory(ctx context.Context, directory subscription.Store) (string, 
 		add("tier", t.ID, t.Validate())
 	}
 	for _, g := range l.groups {
-		_, err := subscription.Chain(ctx, g.Parent, l.read)
+		_, err := subscription.GroupChain(ctx, g.Parent, l.read)
 		add("group", g.ID, errors.Join(g.Validate(), err))
 	}
 	for _, s := range l.subs {
@@ -80,10 +80,10 @@ func (l listing) checkSubscription(ctx context.Context, s subscription.Subscript
 	if !exists {
 		return fmt.Errorf("tier %s doesn't exist: create it, or use another", s.Tier)
 	}
-	if _, err := subscription.Chain(ctx, s.Group, l.read); err != nil {
+	if _, err := subscription.GroupChain(ctx, s.Group, l.read); err != nil {
 		return err
 	}
-	return s.Check(tier, time.Now())
+	return s.CheckOverrides(tier, time.Now())
 }
 
 // countedByHeader lists the limits that count by a header, which callers can set.

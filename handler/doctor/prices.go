@@ -25,9 +25,9 @@ func Prices(served price.Served, directory subscription.Store, prices price.Stor
 		for _, f := range price.Check(stored, served, time.Now()) {
 			text := spell(f)
 			switch {
-			case f.Kind.Wrong() && l.limitsCost(served.Models, f.Model):
+			case f.Kind.AffectsCalls() && l.limitsCost(served.Models, f.Model):
 				wrong = append(wrong, text)
-			case !f.Kind.Wrong():
+			case !f.Kind.AffectsCalls():
 				notes = append(notes, text)
 			}
 		}
@@ -85,6 +85,6 @@ func MissingPrices(ctx context.Context, served price.Served, directory subscript
 	}
 	l := listing{tiers: tiers, groups: groups}
 	return slices.DeleteFunc(price.Check(stored, served, time.Now()), func(f price.Finding) bool {
-		return !f.Kind.Wrong() || !l.limitsCost(served.Models, f.Model)
+		return !f.Kind.AffectsCalls() || !l.limitsCost(served.Models, f.Model)
 	}), nil
 }

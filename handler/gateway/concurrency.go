@@ -59,7 +59,7 @@ const codeTooManyCalls = "too_many_concurrent_calls"
 // admit counts the call as under way, or refuses one beyond its tier's maxConcurrent.
 // In shadow mode it only records the refusal.
 func (g *Gateway) admit(c *call) error {
-	most := c.grant.Tier.Concurrent()
+	most := c.grant.Tier.ConcurrencyLimit()
 	entered, within := g.concurrency.enter(c.grant.Subscription.ID, most)
 	switch {
 	case within:

@@ -42,7 +42,7 @@ func (g *Gateway) limitsOf(c *call, model string) []callLimit {
 	all := make([]callLimit, 0, len(c.grant.Limits))
 	for i := range c.grant.Limits {
 		l := &c.grant.Limits[i]
-		if model == "" && l.OfModel() || model != "" && !l.AppliesTo(model) {
+		if model == "" && l.DependsOnModel() || model != "" && !l.AppliesTo(model) {
 			continue
 		}
 		all = append(all, callLimit{l, g.counterKey(c, l, model)})

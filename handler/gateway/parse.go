@@ -74,7 +74,7 @@ func (g *Gateway) chooseModel(c *call) error {
 	if model == "" && len(g.config.Models) == 1 {
 		model = g.config.Models[0]
 	}
-	if !slices.Contains(g.config.Models, model) || !c.grant.Tier.Serves(model) {
+	if !slices.Contains(g.config.Models, model) || !c.grant.Tier.AllowsModel(model) {
 		return g.modelNotFound(c)
 	}
 	c.model = model // not set to the caller's text before it is known to be a model's name: it is logged
@@ -92,5 +92,5 @@ func (g *Gateway) modelNotFound(c *call) *problem {
 
 // modelsOf returns the models that a tier may use.
 func (g *Gateway) modelsOf(tier subscription.Tier) []string {
-	return slices.DeleteFunc(slices.Clone(g.config.Models), func(model string) bool { return !tier.Serves(model) })
+	return slices.DeleteFunc(slices.Clone(g.config.Models), func(model string) bool { return !tier.AllowsModel(model) })
 }

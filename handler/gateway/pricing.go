@@ -103,5 +103,5 @@ func (c *call) maxCost(prompt, completion int64) int64 {
 	if !c.price.known {
 		return 0
 	}
-	return c.price.quote.Most(prompt, completion)
+	return c.price.quote.MaxCost(prompt, completion)
 }

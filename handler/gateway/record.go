@@ -8,9 +8,9 @@ import (
 type Ledger interface {
 	// Record must not block.
 	Record(subscription, model string, used ledger.Totals)
-	// Known returns a subscription's rows that are not written yet; see
-	// ledger.Recorder.Known.
-	Known(subscription string) []ledger.Row
+	// Pending returns a subscription's rows that are not written yet; see
+	// ledger.Recorder.Pending.
+	Pending(subscription string) []ledger.Row
 }
 
 // record writes an ended call to the ledger if it was admitted, or refused by a limit. The

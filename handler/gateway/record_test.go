@@ -31,7 +31,7 @@ func (l *totals) Record(subscription, model string, happened ledger.Totals) {
 	l.all[[2]string{subscription, model}] = sum
 }
 
-func (*totals) Known(string) []ledger.Row { return nil }
+func (*totals) Pending(string) []ledger.Row { return nil }
 
 func (l *totals) recorded() map[[2]string]ledger.Totals {
 	l.mu.Lock()

@@ -22,7 +22,7 @@ func (g *Gateway) usage(ctx context.Context, subscription string, from, now time
 	stored, err := g.recentRows.Get(ctx, usageSpan{subscription, spanOf(now.Sub(from))})
 	var rows []ledger.Row
 	if g.config.Ledger != nil {
-		rows = g.config.Ledger.Known(subscription)
+		rows = g.config.Ledger.Pending(subscription)
 	}
 	rows = slices.DeleteFunc(slices.Concat(rows, stored), func(row ledger.Row) bool { return row.Start < limit.Minute(from) })
 	return ledger.Join(rows), err

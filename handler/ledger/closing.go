@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// closing returns the transactions that replace the rows of a subscription's day by the
-// sums of its minutes. Processes write their rows of a day every few minutes only, and one
-// that is killed leaves the last of them out; the minutes have them.
+// planClosing returns the transactions that replace the rows of a subscription's day by the sums
+// of its minutes. Processes write their rows of a day only every few minutes, and one that is
+// killed doesn't write the last of its usage; the minutes have it.
 //
-// stored are the day's rows, which must be read before source, what the day's minutes and
-// hours say: then nobody can write an older sum over a newer one. Where both say the same,
-// there is nothing to do. Where no minute says anything, what processes wrote is deleted:
-// an outage kept its minutes from being written, and they count in a later day.
-func closing(stored []Row, source []Usage) [][]Change {
+// stored are the day's rows, and source is the usage in the day's minutes and hours. stored
+// must be read before source, so that no older sum can replace a newer one. If both agree,
+// there is nothing to do. If source is empty, the rows of processes are deleted: an outage
+// kept their minutes from being written, so the usage was counted in a later day.
+func planClosing(stored []Row, source []Usage) [][]Change {
 	days := make(map[Key]*Totals)
 	for _, u := range source {
 		key := u.day()
@@ -23,35 +23,35 @@ func closing(stored []Row, source []Usage) [][]Change {
 		}
 		days[key].Add(u.Totals)
 	}
-	piles := pileUp(stored)
+	groups := groupRows(stored)
 	var steps []step
 	for _, key := range slices.SortedFunc(maps.Keys(days), compare) {
-		p := piles[key]
+		p := groups[key]
 		if p == nil {
-			p = &pile{}
+			p = &rowGroup{}
 		}
-		steps = append(steps, p.closing(key, *days[key])...)
-		delete(piles, key)
+		steps = append(steps, p.replaceBy(key, *days[key])...)
+		delete(groups, key)
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(piles), compare) { // models that no minute has
-		if len(source) > 0 || len(piles[key].processes) > 0 {
-			steps = append(steps, piles[key].deletion())
+	for _, key := range slices.SortedFunc(maps.Keys(groups), compare) { // models without any minute
+		if len(source) > 0 || len(groups[key].processes) > 0 {
+			steps = append(steps, groups[key].deleteAll())
 		}
 	}
 	return pack(steps)
 }
 
-// day returns the key of the day that a minute or hour is in.
+// day returns the key of the day that contains a minute or hour.
 func (k Key) day() Key {
 	k.Span, k.Start = Day, dayOf(k.Start)
 	return k
 }
 
-// closing replaces a pile by a day's sum. Rows that are too many for one transaction don't
-// count from the first on, which has the sum.
-func (p *pile) closing(key Key, totals Totals) (steps []step) {
+// replaceBy replaces the rows of processes by a day's sum. If there are too many rows for one
+// transaction, the first writes the sum, and the rows left to delete no longer count.
+func (p *rowGroup) replaceBy(key Key, totals Totals) (steps []step) {
 	s := deletions(p.processes)
-	if sum := p.target(key); sum.Version == "" || !sum.Equal(totals) {
+	if sum := p.sumRow(key); sum.Version == "" || !sum.Equal(totals) {
 		sum.Revision++
 		sum.Totals = totals
 		s = slices.Insert(s, 0, Change{Row: sum})
@@ -62,8 +62,8 @@ func (p *pile) closing(key Key, totals Totals) (steps []step) {
 	return steps
 }
 
-// closed returns the row that says that all subscriptions' days up to one are closed. It
-// stands with the day's rows.
-func closed(day time.Time) Row {
+// closedMark returns the row that marks a day, and all days before it, as closed for all
+// subscriptions. It is in the day's own partition.
+func closedMark(day time.Time) Row {
 	return Row{Key: Key{Span: Day, Start: day.Unix() / 60}, Process: Sum, Revision: 1}
 }

@@ -14,8 +14,8 @@ import (
 	"tollgate/handler/ledger/memstore"
 )
 
-// A counted store counts operations as Table Storage does: a transaction is one, and so is
-// each page of a list.
+// A counted store counts operations as Table Storage bills them: each transaction is one, and
+// so is each page of a list.
 type counted struct {
 	ledger.Store
 	operations atomic.Int64
@@ -55,22 +55,23 @@ func paged[T any](c *counted, list iter.Seq2[T, error]) iter.Seq2[T, error] {
 	}
 }
 
-// A cost is what calls cost in table operations.
+// A cost is the number of table operations that some calls cause.
 type cost struct{ calls, ledger, housekeeping int64 }
 
+// per returns how many of the operations there are for a number of calls.
 func (c cost) per(calls, operations int64) float64 {
 	return float64(operations) * float64(calls) / float64(c.calls)
 }
 
-// A traffic is calls that are recorded by several processes in turn: perSecond of them, of
-// subscriptions in turn, for some time. Then housekeeping runs, two hours later.
+// A traffic describes calls at a steady rate, spread evenly over processes and subscriptions.
+// Housekeeping runs two hours after they end.
 type traffic struct {
 	processes, subscriptions int
 	perSecond                float64
 	lasts                    time.Duration
 }
 
-// run returns the cost of traffic in virtual time.
+// run makes the calls in virtual time and returns their cost.
 func (w traffic) run(t *testing.T) (c cost) {
 	synctest.Test(t, func(t *testing.T) {
 		log := slog.New(slog.DiscardHandler)
@@ -101,19 +102,20 @@ func (w traffic) run(t *testing.T) (c cost) {
 	return c
 }
 
-// Traffic whose cost is bounded: one busy subscription of 16 processes, a lone call, and
-// 10,000 subscriptions with a call a minute each on one process.
+// hot is one busy subscription on 16 processes.
 func hot(lasts time.Duration) traffic { return traffic{16, 1, 500, lasts} }
 
+// many is 10,000 subscriptions with a call a minute each, on one process.
 func many(lasts time.Duration) traffic { return traffic{1, 10_000, 10_000. / 60, lasts} }
 
+// lone is a single call.
 var lone = traffic{1, 1, 1, time.Second}
 
 func TestTheLedgerCostsFewTableOperations(t *testing.T) {
 	for name, test := range map[string]struct {
 		traffic traffic
-		calls   int64 // the bound is for so many
-		most    float64
+		calls   int64   // the number of calls that most is for
+		most    float64 // the most operations
 	}{
 		"a busy subscription of 16 processes":       {hot(2 * time.Minute), 1000, 7},
 		"a lone call":                               {lone, 1, 2},

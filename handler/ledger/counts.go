@@ -2,7 +2,7 @@ package ledger
 
 import "tollgate/handler/limit"
 
-// Counts are how answers to callers and operators state Totals.
+// Counts are Totals in the JSON form that callers and operators get.
 type Counts struct {
 	Calls            int64            `json:"calls"`
 	Failed           int64            `json:"failed"`
@@ -16,12 +16,12 @@ type Counts struct {
 	CompletionTokens int64            `json:"completionTokens"`
 	ReasoningTokens  int64            `json:"reasoningTokens"`
 	TotalTokens      int64            `json:"totalTokens"` // prompt and completion
-	// Cost is in the deployment's currency. It lacks the calls that Unpriced counts.
+	// Cost is in the deployment's currency. It doesn't include the calls counted by Unpriced.
 	Cost     limit.Money `json:"cost"`
 	Unpriced int64       `json:"unpriced"`
 }
 
-// Counts returns the totals as answers state them.
+// Counts returns the totals as Counts.
 func (t Totals) Counts() Counts {
 	return Counts{
 		Calls: t.Calls, Failed: t.Failed, UnknownUsage: t.UnknownUsage, Shadowed: t.Shadowed,
@@ -32,7 +32,7 @@ func (t Totals) Counts() Counts {
 	}
 }
 
-// Totals returns the totals that counts state.
+// Totals returns the counts as Totals.
 func (c Counts) Totals() Totals {
 	return Totals{
 		Calls: c.Calls, Failed: c.Failed, UnknownUsage: c.UnknownUsage, Shadowed: c.Shadowed,

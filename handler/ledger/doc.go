@@ -1,25 +1,26 @@
-// Package ledger records what happened: how many calls and tokens each subscription used,
-// and what they cost, by model and UTC minute. It limits nothing, and no call waits for it; what is limited
-// is in counters.
+// Package ledger records usage: how many calls and tokens each subscription used, and what
+// they cost, by model and UTC minute. It limits nothing, and no call waits for it; limits are
+// enforced by counters.
 //
-// A row holds the totals of one [Key], as one process counted them. That process alone
-// writes the row, always whole and under the row's own version, so there is nothing to
-// contend for, and sending a row twice changes nothing. Its Revision tells which of two
-// writes a stored row is, after an answer was lost.
+// A row holds the totals of one [Key], as counted by one process. Only that process writes
+// the row. It always writes the whole row, on condition that the stored version is the one it
+// knows. So rows have no conflicting writers, and sending a row twice changes nothing. If the
+// answer to a write is lost, the process reads the row: the Revision shows whether the write
+// was applied.
 //
-// Roll-up sums the rows of several processes, and later of several minutes, in the row of
-// the process [Sum]. One transaction deletes the rows that it takes and writes the sum,
-// which notes in Taken what it took of each process's row. A process whose row is gone
-// reads that note, and counts only what the sum doesn't have. A row that comes late is
-// taken by the difference, so that nothing counts twice.
+// Roll-up adds the rows of several processes, and later of several minutes, to one row whose
+// process is [Sum]. One transaction deletes the source rows and writes the sum. The sum's
+// Taken records how much of each process's row it contains. A process whose row is gone reads
+// that, and writes only what the sum lacks. If a process's row appears again, roll-up adds
+// only the difference, so that nothing is counted twice.
 //
-// Rows of a subscription's minutes and hours stand together in one partition, for that
-// subscription's own pages. What is read across subscriptions stands in one partition a
-// day: headline rows, which are the totals of all subscriptions by minute or hour, and
-// days, which are the totals of one subscription's day. Both are there, so that one
-// transaction writes both. Once a day is over, the sums of the subscription's minutes
-// replace its rows.
+// A subscription's minutes and hours are in one partition, which is read for the
+// subscription's own usage. Rows that are read for all subscriptions are in one partition a
+// day: headline rows hold the totals of all subscriptions in a minute or hour, and days hold
+// the totals of one subscription in that day. They share a partition so that one transaction
+// can write both. When a day is over, it is closed: its rows are replaced by the sums of the
+// subscription's minutes.
 //
-// Start reading at [Row] and [Store]; then [Recorder] writes rows, [Join] tells what they
-// say, [Reader] reads them by time, and [Upkeep] rolls them up, by the plan of [RollUp].
+// Start reading at [Row] and [Store]. A [Recorder] writes rows, [Join] adds them up, a
+// [Reader] reads them by time, and an [Upkeep] makes the transactions that [RollUp] plans.
 package ledger

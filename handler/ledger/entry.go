@@ -2,35 +2,34 @@ package ledger
 
 import "time"
 
-// Times of a row's life. Roll-up takes a row an hour after its span, so its process
-// leaves it alone before: no write that is still on its way can then find the row gone
-// and add it again.
+// When a row may be written and taken. Its process stops writing it well before roll-up may
+// take it, so that no delayed write finds the row gone and inserts it again.
 const (
-	// ownFor is how long after its span a row may still be written.
-	ownFor = 50 * time.Minute
-	// RollUpAfter is how long after its span a process's row may be taken by a sum. What
-	// was sent by ownFor has been applied by then, or never will be.
+	// writableFor is how long after its span a process may write its row.
+	writableFor = 50 * time.Minute
+	// RollUpAfter is how long after its span a sum may take a process's row. A write that was
+	// sent within writableFor has been applied by then, or never will be.
 	RollUpAfter = 60 * time.Minute
 )
 
-// An entry is a row of this process as it knows it: what is stored, what the write under
-// way or in doubt adds to that, and what was counted since. It has at most one undecided
-// write.
+// An entry is what this process knows of one of its rows: the totals that are stored, those
+// that an undecided write adds, and those counted since. At most one write is undecided: it
+// is in progress, or it failed and may have been applied.
 type entry struct {
 	key    Key
 	rowKey string // of the process's row
 	sumKey string // of the sum that may take it
 
 	version  Version // of the stored row; empty: none is stored
-	revision int64   // the last one surely stored; it may have been taken since
-	stored   Totals  // what the stored row has
+	revision int64   // the last one known to be stored; a sum may have taken it since
+	stored   Totals  // what the row has at that revision
 
-	sent     Totals // what the undecided write adds, as the next revision
-	sending  bool   // a write is undecided
-	doubtful bool   // it has failed, and the row must be read to know whether it was applied
+	sent    Totals // what the undecided write adds, at the next revision
+	sending bool   // a write is undecided
+	inDoubt bool   // that write failed, and the row must be read to find out if it was applied
 
-	fresh Totals    // what was counted since
-	since time.Time // when fresh began
+	unsent      Totals    // what was counted since then
+	unsentSince time.Time // when the first of it was counted
 }
 
 func newEntry(key Key, process string) *entry {
@@ -40,54 +39,54 @@ func newEntry(key Key, process string) *entry {
 // end returns when the entry's span ends.
 func (e *entry) end() time.Time { return e.key.Time().Add(e.key.Span.Length()) }
 
-// mayWrite reports whether the row may still be written.
-func (e *entry) mayWrite(now time.Time) bool { return now.Before(e.end().Add(ownFor)) }
+// isWritable reports whether the process may still write the row.
+func (e *entry) isWritable(now time.Time) bool { return now.Before(e.end().Add(writableFor)) }
 
-// isSure reports whether a row that is read now shows every write that ever will be
-// applied.
-func (e *entry) isSure(now time.Time) bool { return !now.Before(e.end().Add(RollUpAfter)) }
+// isSettled reports whether no write sent so far can still be applied, so that a row that is
+// read now will not change.
+func (e *entry) isSettled(now time.Time) bool { return !now.Before(e.end().Add(RollUpAfter)) }
 
-// clean reports whether everything counted is surely stored.
-func (e *entry) clean() bool { return !e.sending && e.fresh.Empty() }
+// isStored reports whether everything counted is known to be stored.
+func (e *entry) isStored() bool { return !e.sending && e.unsent.Empty() }
 
-// count adds to what was counted.
+// count adds totals that are to be written.
 func (e *entry) count(t Totals, now time.Time) {
-	if e.fresh.Empty() {
-		e.since = now
+	if e.unsent.Empty() {
+		e.unsentSince = now
 	}
-	e.fresh.Add(t)
+	e.unsent.Add(t)
 }
 
-// unwritten returns what is not surely stored.
+// unwritten returns the totals that are not known to be stored.
 func (e *entry) unwritten() Totals {
 	left := e.sent
-	left.Add(e.fresh)
+	left.Add(e.unsent)
 	return left
 }
 
-// send returns the row to write. After a write in doubt it is the same again, whatever
-// was counted since: a stored row with its revision then has exactly this content.
+// send returns the row to write. While a write is undecided, it returns the same row again,
+// whatever was counted since, so that a stored row of that revision has exactly this content.
 func (e *entry) send(process string) Row {
 	if !e.sending {
-		e.sent, e.fresh, e.sending = e.fresh, Totals{}, true
+		e.sent, e.unsent, e.sending = e.unsent, Totals{}, true
 	}
 	row := Row{Key: e.key, Process: process, Revision: e.revision + 1, Totals: e.stored, Version: e.version}
 	row.Totals.Add(e.sent)
 	return row
 }
 
-// confirm notes that the write was applied.
+// confirm records that the write was applied.
 func (e *entry) confirm(version Version) {
 	e.version, e.revision = version, e.revision+1
 	e.stored.Add(e.sent)
-	e.sent, e.sending, e.doubtful = Totals{}, false, false
+	e.sent, e.sending, e.inDoubt = Totals{}, false, false
 }
 
-// resolve decides a write in doubt by what was read: the row, nil if it is gone, and the
-// revision of it that the sum notes, 0 for none. A write that was not applied is sent
-// again.
+// resolve decides whether a write in doubt was applied, from what was read: the row, nil if it
+// is gone, and the revision of it that the sum has taken, 0 for none. A write that was not
+// applied will be sent again.
 func (e *entry) resolve(row *Row, taken int64) {
-	e.doubtful = false
+	e.inDoubt = false
 	switch {
 	case row != nil && row.Revision == e.revision+1:
 		e.confirm(row.Version)
@@ -95,7 +94,7 @@ func (e *entry) resolve(row *Row, taken int64) {
 		e.version = row.Version
 	case taken > e.revision: // applied, and taken since
 		e.confirm("")
-	default: // never applied: a row that was taken before is added again, with all that the sum took of it
+	default: // not applied: if a sum took the row, it is inserted again, including what the sum has of it
 		e.version = ""
 	}
 }

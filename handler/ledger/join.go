@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// A Usage is what happened in a span, as all processes counted it.
+// A Usage is the total usage of a Key: of one subscription, or of all, and one model in one
+// span.
 type Usage struct {
 	Key
 	Totals
 }
 
-// Join returns what rows say, sorted by time, subscription and model. Nothing counts
-// twice, even if roll-up went on while the rows were read, provided that each transaction's
-// sources were read before its target: minutes, sums of minutes, hours.
+// Join returns the usage in rows, sorted by time, subscription and model. It counts nothing
+// twice, even if rows were rolled up while they were read, provided that they were read in
+// this order: the minutes of processes, the sums of minutes, the hours.
 func Join(rows []Row) []Usage {
-	piles := pileUp(rows)
-	all := make([]Usage, 0, len(piles))
-	for key, p := range piles {
-		if key.Span != Minute || piles[key.hour()] == nil { // an hour has all of its minutes
+	groups := groupRows(rows)
+	all := make([]Usage, 0, len(groups))
+	for key, p := range groups {
+		if key.Span != Minute || groups[key.hour()] == nil { // the hour already includes its minutes
 			all = append(all, Usage{Key: key, Totals: p.totals()})
 		}
 	}
@@ -39,19 +40,19 @@ func (k Key) hour() Key {
 	return k
 }
 
-// A pile holds the rows of one key.
-type pile struct {
+// A rowGroup holds the rows of one key.
+type rowGroup struct {
 	sum       *Row  // nil if there is none yet
-	processes []Row // of those that the sum hasn't taken or replaced
+	processes []Row // the rows of processes
 }
 
-func pileUp(rows []Row) map[Key]*pile {
-	piles := make(map[Key]*pile)
+func groupRows(rows []Row) map[Key]*rowGroup {
+	groups := make(map[Key]*rowGroup)
 	for i, row := range rows {
-		p := piles[row.Key]
+		p := groups[row.Key]
 		if p == nil {
-			p = &pile{}
-			piles[row.Key] = p
+			p = &rowGroup{}
+			groups[row.Key] = p
 		}
 		if row.Process == Sum {
 			p.sum = &rows[i]
@@ -59,12 +60,12 @@ func pileUp(rows []Row) map[Key]*pile {
 			p.processes = append(p.processes, row)
 		}
 	}
-	return piles
+	return groups
 }
 
-// totals returns what the rows of a key come to. A day's sum replaces the rows of
-// processes.
-func (p *pile) totals() Totals {
+// totals returns the totals of a key. Those of a day or hour are the sum's alone, if there is
+// one: it replaced the rows of processes.
+func (p *rowGroup) totals() Totals {
 	if p.sum != nil && p.sum.Span != Minute {
 		return p.sum.Totals
 	}
@@ -76,8 +77,8 @@ func (p *pile) totals() Totals {
 	return sumOf(taken)
 }
 
-// take returns what a sum has taken when it takes rows, and whether that is more than
-// before. Of a process's contents the one with the highest revision has all others in it.
+// take returns what a sum has taken after it takes rows, and whether that is more than before.
+// Of several revisions of a process's row the highest counts, because it includes the others.
 func take(before map[string]Taken, rows []Row) (taken map[string]Taken, more bool) {
 	taken = make(map[string]Taken, len(before)+len(rows))
 	maps.Copy(taken, before)
@@ -89,7 +90,7 @@ func take(before map[string]Taken, rows []Row) (taken map[string]Taken, more boo
 	return taken, more
 }
 
-// sumOf adds up what a sum has taken.
+// sumOf returns the totals of everything that a sum has taken.
 func sumOf(taken map[string]Taken) (sum Totals) {
 	for _, process := range slices.Sorted(maps.Keys(taken)) {
 		sum.Add(taken[process].Totals)

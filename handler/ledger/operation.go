@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// An operation reads or writes the rows of some entries of a partition.
+// An operation is a request to the store: it reads or writes rows of entries in one partition.
 type operation struct {
 	partition *partition
 	entries   []*entry
-	changes   []Change // nil: it reads
+	changes   []Change // the rows to write; nil: it reads
 	begun     time.Time
 }
 
-// last returns up to n entries, those with the last row keys: minutes before days, and in
-// so short a range that a reader needs few other rows.
-func last(entries []*entry, n int) []*entry {
+// lastEntries returns up to n entries, those with the last row keys. So minutes come before
+// days, and the keys are close together, so that few other rows are read with them.
+func lastEntries(entries []*entry, n int) []*entry {
 	if len(entries) > n {
 		slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(b.rowKey, a.rowKey) })
 		entries = entries[:n]
@@ -24,13 +24,13 @@ func last(entries []*entry, n int) []*entry {
 	return entries
 }
 
-// ranges returns the ranges of row keys to read: those of the entries' own rows, and then
-// of the sums that may have taken them by now.
+// ranges returns the ranges of row keys to read: first those of the entries' own rows, then
+// those of sums that may have taken them.
 func (o *operation) ranges() [][2]string {
 	bounds := make(map[byte][2]string) // by the first letter: own minutes, sums of minutes, days
 	for _, e := range o.entries {
 		keys := []string{e.rowKey}
-		if e.isSure(o.begun) {
+		if e.isSettled(o.begun) {
 			keys = append(keys, e.sumKey)
 		}
 		for _, key := range keys {
@@ -38,7 +38,7 @@ func (o *operation) ranges() [][2]string {
 			if !there || key < r[0] {
 				r[0] = key
 			}
-			r[1] = max(r[1], key+separator) // the least key after it
+			r[1] = max(r[1], key+separator) // just after the key
 			bounds[key[0]] = r
 		}
 	}

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// list returns what can be read of rows. Edited ones are left as they are.
-func list(rows iter.Seq2[Row, error]) (all []Row, err error) {
+// collect returns rows as a slice, without those that can't be read because somebody edited
+// them.
+func collect(rows iter.Seq2[Row, error]) (all []Row, err error) {
 	for row, err := range rows {
 		switch {
-		case errors.Is(err, ErrEdited):
+		case errors.Is(err, ErrUnreadable):
 		case err != nil:
 			return nil, err
 		default:
@@ -22,15 +23,15 @@ func list(rows iter.Seq2[Row, error]) (all []Row, err error) {
 	return all, nil
 }
 
-// read returns the rows of a partition's minutes and hours that begin in [from, to), in
+// readMinutesAndHours returns the rows of a partition's minutes and hours that begin in [from, to), in
 // the order that [Join] needs.
-func read(ctx context.Context, s Store, partition string, from, to time.Time) (all []Row, err error) {
+func readMinutesAndHours(ctx context.Context, s Store, partition string, from, to time.Time) (all []Row, err error) {
 	for _, bounds := range [][2]string{
-		{From(Minute, from), From(Minute, to)},
-		{FromSum(from), FromSum(to)},
-		{From(Hour, from), From(Hour, to)},
+		{FirstKey(Minute, from), FirstKey(Minute, to)},
+		{FirstSumKey(from), FirstSumKey(to)},
+		{FirstKey(Hour, from), FirstKey(Hour, to)},
 	} {
-		rows, err := list(s.Rows(ctx, partition, bounds[0], bounds[1]))
+		rows, err := collect(s.Rows(ctx, partition, bounds[0], bounds[1]))
 		if err != nil {
 			return nil, err
 		}
@@ -39,15 +40,14 @@ func read(ctx context.Context, s Store, partition string, from, to time.Time) (a
 	return all, nil
 }
 
-// errInterfered means that others changed the rows again and again. The next run goes on.
-var errInterfered = errors.New("others are changing the rows")
+// errInterfered means that rows were changed by others at every attempt. The next run goes on.
+var errInterfered = errors.New("the rows were changed at every attempt")
 
-// maxRounds bounds the attempts at a partition in which others interfere.
+// maxRounds bounds the attempts at a partition whose rows are changed by others.
 const maxRounds = 5
 
-// untilDone makes the transactions that plan returns, and again as long as there are any.
-// It counts them.
-func (k *upkeeping) untilDone(ctx context.Context, plan func() ([][]Change, error)) error {
+// applyAll applies the transactions that plan returns, until plan returns none.
+func (k *upkeepRun) applyAll(ctx context.Context, plan func() ([][]Change, error)) error {
 	for interfered := 0; interfered < maxRounds; {
 		transactions, err := plan()
 		if err != nil || len(transactions) == 0 {
@@ -64,8 +64,9 @@ func (k *upkeeping) untilDone(ctx context.Context, plan func() ([][]Change, erro
 	return errInterfered
 }
 
-// apply makes transactions, and reports whether nobody interfered.
-func (k *upkeeping) apply(ctx context.Context, transactions [][]Change) (made bool, err error) {
+// apply applies transactions, and adds what they did to the report. It reports whether all
+// were applied; if not, some rows had been changed.
+func (k *upkeepRun) apply(ctx context.Context, transactions [][]Change) (made bool, err error) {
 	made = true
 	for _, changes := range transactions {
 		_, err := k.Store.Apply(ctx, changes)
@@ -97,62 +98,62 @@ func reportOf(changes []Change) (r Report) {
 	return r
 }
 
-// rollUp rolls up a partition's minutes and hours.
-func (k *upkeeping) rollUp(ctx context.Context, partition string, gone time.Time) error {
-	return k.untilDone(ctx, func() ([][]Change, error) {
-		rows, err := k.due(ctx, partition, gone)
-		return RollUp(rows, k.now, gone), err
+// rollUp rolls up a partition's minutes and hours, and deletes those before a time.
+func (k *upkeepRun) rollUp(ctx context.Context, partition string, deleteBefore time.Time) error {
+	return k.applyAll(ctx, func() ([][]Change, error) {
+		rows, err := k.rowsDue(ctx, partition, deleteBefore)
+		return RollUp(rows, k.now, deleteBefore), err
 	})
 }
 
-// due reads the rows that are to be rolled up or deleted, and those that they go into.
-func (k *upkeeping) due(ctx context.Context, partition string, gone time.Time) ([]Row, error) {
+// rowsDue reads the rows to be rolled up or deleted, and the sums that they are added to.
+func (k *upkeepRun) rowsDue(ctx context.Context, partition string, deleteBefore time.Time) ([]Row, error) {
 	var always time.Time
-	old := latest(k.now.Add(-MinutesFor).Truncate(time.Hour), gone) // before this, minutes become hours or are deleted
-	minutes, err := list(k.Store.Rows(ctx, partition, From(Minute, always), From(Minute, k.now.Add(-RollUpAfter))))
+	old := latest(k.now.Add(-KeepMinutes).Truncate(time.Hour), deleteBefore) // earlier minutes become hours, or are deleted
+	minutes, err := collect(k.Store.Rows(ctx, partition, FirstKey(Minute, always), FirstKey(Minute, k.now.Add(-RollUpAfter))))
 	if err != nil {
 		return nil, err
 	}
-	sums, err := list(k.Store.Rows(ctx, partition, FromSum(always), FromSum(old)))
+	sums, err := collect(k.Store.Rows(ctx, partition, FirstSumKey(always), FirstSumKey(old)))
 	if err != nil {
 		return nil, err
 	}
 	all := append(minutes, sums...)
 	if n := len(minutes); n > 0 && !minutes[n-1].Time().Before(old) {
-		sums, err := list(k.Store.Rows(ctx, partition, FromSum(latest(old, minutes[0].Time())), FromSum(minutes[n-1].Time().Add(time.Minute))))
+		sums, err := collect(k.Store.Rows(ctx, partition, FirstSumKey(latest(old, minutes[0].Time())), FirstSumKey(minutes[n-1].Time().Add(time.Minute))))
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, sums...)
 	}
-	hours, err := k.hoursOf(ctx, partition, all, gone, old)
+	hours, err := k.hoursDue(ctx, partition, all, deleteBefore, old)
 	return append(all, hours...), err
 }
 
-// hoursOf reads the hours that may have minutes, of those before old, and all that are to
-// be deleted.
-func (k *upkeeping) hoursOf(ctx context.Context, partition string, minutes []Row, gone, old time.Time) ([]Row, error) {
-	hours, err := list(k.Store.Rows(ctx, partition, From(Hour, time.Time{}), From(Hour, gone)))
+// hoursDue reads the hours that minutes may belong to, of those before old, and the hours to be
+// deleted.
+func (k *upkeepRun) hoursDue(ctx context.Context, partition string, minutes []Row, deleteBefore, old time.Time) ([]Row, error) {
+	hours, err := collect(k.Store.Rows(ctx, partition, FirstKey(Hour, time.Time{}), FirstKey(Hour, deleteBefore)))
 	if err != nil || len(minutes) == 0 {
 		return hours, err
 	}
 	first := slices.MinFunc(minutes, func(a, b Row) int { return compare(a.Key, b.Key) }).Time().Truncate(time.Hour)
-	if first = latest(first, gone); !first.Before(old) {
+	if first = latest(first, deleteBefore); !first.Before(old) {
 		return hours, nil
 	}
-	more, err := list(k.Store.Rows(ctx, partition, From(Hour, first), From(Hour, old)))
+	more, err := collect(k.Store.Rows(ctx, partition, FirstKey(Hour, first), FirstKey(Hour, old)))
 	return append(hours, more...), err
 }
 
-// daysToClose returns the days that are over of which a subscription has rows that came
-// late, or any rows if the day isn't marked as closed.
-func (k *upkeeping) daysToClose(ctx context.Context, partition string, gone time.Time) (days []time.Time, err error) {
-	rows, err := list(k.Store.Rows(ctx, partition, From(Minute, gone), From(Minute, k.over)))
+// daysToClose returns the days to close for a subscription: past days that have rows of
+// processes, which arrived late, and past days not marked as closed that have any rows.
+func (k *upkeepRun) daysToClose(ctx context.Context, partition string, deleteBefore time.Time) (days []time.Time, err error) {
+	rows, err := collect(k.Store.Rows(ctx, partition, FirstKey(Minute, deleteBefore), FirstKey(Minute, k.closeBefore)))
 	if err != nil {
 		return nil, err
 	}
-	if k.unclosed.Before(k.over) {
-		unclosed, err := read(ctx, k.Store, partition, k.unclosed, k.over)
+	if k.unclosed.Before(k.closeBefore) {
+		unclosed, err := readMinutesAndHours(ctx, k.Store, partition, k.unclosed, k.closeBefore)
 		if err != nil {
 			return nil, err
 		}
@@ -165,26 +166,27 @@ func (k *upkeeping) daysToClose(ctx context.Context, partition string, gone time
 	return slices.Compact(days), nil
 }
 
-// closeDay closes a subscription's day.
-func (k *upkeeping) closeDay(ctx context.Context, partition string, d time.Time) error {
-	from, to := daysOf(partition, d)
-	return k.untilDone(ctx, func() ([][]Change, error) {
-		stored, err := list(k.Store.Rows(ctx, AcrossPartition(d), from, to))
+// closeDay replaces the rows of a subscription's day by the sums of its minutes.
+func (k *upkeepRun) closeDay(ctx context.Context, partition string, d time.Time) error {
+	from, to := dayKeys(partition, d)
+	return k.applyAll(ctx, func() ([][]Change, error) {
+		stored, err := collect(k.Store.Rows(ctx, DayPartition(d), from, to))
 		if err != nil {
 			return nil, err
 		}
-		minutes, err := read(ctx, k.Store, partition, d, d.Add(day))
-		return closing(stored, Join(minutes)), err
+		minutes, err := readMinutesAndHours(ctx, k.Store, partition, d, d.Add(day))
+		return planClosing(stored, Join(minutes)), err
 	})
 }
 
-// daysWithoutMinutes closes the unclosed days of subscriptions that have no minute in them.
-// The others' are closed: what processes wrote of them is gone.
-func (k *upkeeping) daysWithoutMinutes(ctx context.Context) error {
-	if !k.unclosed.Before(k.over) {
+// daysWithoutMinutes closes the unclosed days of subscriptions that have no minutes in them.
+// It finds them by the rows that processes wrote of the day: these are gone from days that
+// have been closed.
+func (k *upkeepRun) daysWithoutMinutes(ctx context.Context) error {
+	if !k.unclosed.Before(k.closeBefore) {
 		return nil
 	}
-	for partition, err := range k.Store.Partitions(ctx, AcrossPartition(k.unclosed), AcrossPartition(k.over)) {
+	for partition, err := range k.Store.Partitions(ctx, DayPartition(k.unclosed), DayPartition(k.closeBefore)) {
 		if err != nil {
 			return err
 		}
@@ -195,8 +197,8 @@ func (k *upkeeping) daysWithoutMinutes(ctx context.Context) error {
 	return nil
 }
 
-func (k *upkeeping) dayWithoutMinutes(ctx context.Context, partition string) error {
-	rows, err := list(k.Store.Rows(ctx, partition, From(Day, time.Time{}), From(Day, k.over)))
+func (k *upkeepRun) dayWithoutMinutes(ctx context.Context, partition string) error {
+	rows, err := collect(k.Store.Rows(ctx, partition, FirstKey(Day, time.Time{}), FirstKey(Day, k.closeBefore)))
 	if err != nil {
 		return err
 	}
@@ -205,7 +207,7 @@ func (k *upkeeping) dayWithoutMinutes(ctx context.Context, partition string) err
 		if row.Process == Sum || row.Subscription == closed {
 			continue
 		}
-		if err := k.closeDay(ctx, Partition(row.Subscription), row.Time()); err != nil {
+		if err := k.closeDay(ctx, SubscriptionPartition(row.Subscription), row.Time()); err != nil {
 			return err
 		}
 		closed = row.Subscription

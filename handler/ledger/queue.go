@@ -1,6 +1,6 @@
 package ledger
 
-// A queue is a heap of partitions by the times when they are due.
+// A queue is a heap of partitions, the one due first at the top.
 type queue []*partition
 
 func (q queue) Len() int           { return len(q) }

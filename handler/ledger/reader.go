@@ -3,6 +3,7 @@ package ledger
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -10,33 +11,32 @@ import (
 	"time"
 )
 
-// A Reader reads what the ledger says. Its times are this machine's.
+// A Reader reads usage from the ledger. It uses this machine's clock.
 type Reader struct{ Store Store }
 
 // Rows returns the rows of a subscription's minutes and hours that begin in [from, to).
-// [Join] tells what they say.
+// Add them up with [Join].
 func (r Reader) Rows(ctx context.Context, subscription string, from, to time.Time) ([]Row, error) {
-	return read(ctx, r.Store, Partition(subscription), from, to)
+	return readMinutesAndHours(ctx, r.Store, SubscriptionPartition(subscription), from, to)
 }
 
 // A Series is usage over time, in whole spans.
 type Series struct {
-	// From is when the first span begins: that of the time asked for, or the first of which
-	// the ledger has everything. To is when the last one ends.
+	// From is the start of the first span: the one that contains the requested time, or the
+	// first one whose usage is still kept completely. To is the end of the last span.
 	From, To time.Time
-	// Written is when the running day was last written to, in a series that is read from the
-	// days' rows; zero if it isn't, if that day isn't in the series, or if it has no rows.
-	// What happened in the 5 minutes before may be missing. Days that are over have
-	// everything, and any other series is at most 10 s behind.
+	// Written is when the running day was last written to. It is set only by Days, if the
+	// running day is in the series and has rows. Usage of the 5 minutes before may be missing
+	// from that day. Past days are complete, and any other series is at most 10 s behind.
 	Written time.Time
-	// Items are the sums of the spans with usage, by time, subscription if they are of
-	// several, and model.
+	// Items are the spans with usage, sorted by time, subscription and model. They have no
+	// subscription if the series is of all subscriptions together.
 	Items []Usage
 }
 
-// newSeries returns an empty series of the spans that have any of [from, to), as far as
-// their usage is kept and not in the future.
-func newSeries(from, to time.Time, by Span, now time.Time) Series {
+// emptySeries returns an empty series of the spans that have any part in [from, to), without
+// those whose usage is no longer kept and those in the future.
+func emptySeries(from, to time.Time, by Span, now time.Time) Series {
 	s := Series{From: by.Floor(from), To: by.ceil(to)}
 	if first := firstKept(by, now); s.From.Before(first) {
 		s.From = by.ceil(first)
@@ -48,46 +48,51 @@ func newSeries(from, to time.Time, by Span, now time.Time) Series {
 	return s
 }
 
-// firstKept returns the time from which on all rows of a span, or of what sums it, are
-// kept; zero if that depends on how long days are.
+// firstKept returns the earliest time from which usage by a span is kept completely; zero if it
+// is kept as long as days are.
 func firstKept(by Span, now time.Time) time.Time {
 	switch by {
 	case Minute:
-		return now.Add(-MinutesFor).Truncate(time.Hour)
+		return now.Add(-KeepMinutes).Truncate(time.Hour)
 	case Hour:
 		return firstHours(now)
 	}
 	return time.Time{}
 }
 
-// firstHours returns the first day of which hours are surely kept.
-func firstHours(now time.Time) time.Time { return now.Truncate(day).Add(-HoursFor) }
+// firstHours returns the first day whose hours are certain to be kept.
+func firstHours(now time.Time) time.Time { return now.Truncate(day).Add(-KeepHours) }
 
-// Subscription returns a subscription's usage by span and model. Minutes reach back
-// MinutesFor, hours HoursFor, days and months as far as days are kept.
+// Subscription returns a subscription's usage by span and model. Minutes go back KeepMinutes,
+// hours KeepHours, days and months as far as days are kept.
 func (r Reader) Subscription(ctx context.Context, id string, from, to time.Time, by Span) (Series, error) {
 	now := time.Now().UTC()
-	s := newSeries(from, to, by, now)
+	s := emptySeries(from, to, by, now)
 	first := latest(s.From, firstHours(now)) // before that, there are only days
 	rows, err := r.Rows(ctx, id, first, s.To)
 	if err != nil {
 		return s, err
 	}
-	days, _, err := r.days(ctx, s.From, first, func(d time.Time) (string, string) { return daysOf(Partition(id), d) })
-	s.Items = sumBy(append(days, Join(rows)...), by)
-	return s, err
+	sums := newSums(by)
+	keys := func(d time.Time) (string, string) { return dayKeys(SubscriptionPartition(id), d) }
+	if _, err := r.addDays(ctx, sums, s.From, first, keys); err != nil {
+		return s, err
+	}
+	sums.add(Join(rows))
+	s.Items = sums.items()
+	return s, nil
 }
 
-// Minutes returns the usage of each subscription by minute and model. It reads the
-// partitions of all subscriptions one after the other: it is for repair, not for screens.
+// Minutes returns the usage of each subscription by minute and model. It reads the partitions
+// of all subscriptions one by one, so it is for repair, not for screens.
 func (r Reader) Minutes(ctx context.Context, from, to time.Time) (Series, error) {
-	s := newSeries(from, to, Minute, time.Now().UTC())
-	for _, bounds := range [][2]string{{"", across}, {acrossEnd, ""}} {
+	s := emptySeries(from, to, Minute, time.Now().UTC())
+	for _, bounds := range [][2]string{{"", dayPrefix}, {dayPrefixEnd, ""}} {
 		for partition, err := range r.Store.Partitions(ctx, bounds[0], bounds[1]) {
 			if err != nil {
 				return s, err
 			}
-			rows, err := read(ctx, r.Store, partition, s.From, s.To)
+			rows, err := readMinutesAndHours(ctx, r.Store, partition, s.From, s.To)
 			if err != nil {
 				return s, err
 			}
@@ -97,114 +102,141 @@ func (r Reader) Minutes(ctx context.Context, from, to time.Time) (Series, error)
 	return s, nil
 }
 
-// Everyone returns the usage of all subscriptions together by span and model. Minutes
-// reach back MinutesFor, all others HoursFor.
-func (r Reader) Everyone(ctx context.Context, from, to time.Time, by Span) (Series, error) {
+// AllSubscriptions returns the usage of all subscriptions together by span and model. Minutes
+// go back KeepMinutes, all other spans KeepHours.
+func (r Reader) AllSubscriptions(ctx context.Context, from, to time.Time, by Span) (Series, error) {
 	now := time.Now().UTC()
-	s := newSeries(from, to, by, now)
+	s := emptySeries(from, to, by, now)
 	if first := firstHours(now); s.From.Before(first) {
 		s.From = earliest(by.ceil(first), s.To)
 	}
-	usage, err := eachDay(s.From, s.To, func(d time.Time) ([]Usage, error) {
-		rows, err := read(ctx, r.Store, AcrossPartition(d), latest(d, s.From), earliest(d.Add(day), s.To))
+	sums := newSums(by)
+	for usage, err := range eachDay(s.From, s.To, func(d time.Time) ([]Usage, error) {
+		rows, err := readMinutesAndHours(ctx, r.Store, DayPartition(d), latest(d, s.From), earliest(d.Add(day), s.To))
 		return Join(rows), err
-	})
-	s.Items = sumBy(usage, by)
-	return s, err
+	}) {
+		if err != nil {
+			return s, err
+		}
+		sums.add(usage)
+	}
+	s.Items = sums.items()
+	return s, nil
 }
 
-// Days returns the usage of all subscriptions in the days or months that have any of
-// [from, to).
+// Days returns the usage of each subscription by model, in the days or months that have any
+// part in [from, to). It adds the days up as they are read, so a month takes no more memory
+// than a few days and its sums.
 func (r Reader) Days(ctx context.Context, from, to time.Time, by Span) (Series, error) {
 	now := time.Now().UTC()
-	d := Series{From: by.Floor(from)}
-	d.To = latest(d.From, earliest(by.ceil(to), by.Next(now)))
-	usage, written, err := r.days(ctx, d.From, earliest(d.To, now), func(at time.Time) (string, string) { return From(Day, at), From(Day, at.Add(day)) })
-	d.Written, d.Items = written, sumBy(usage, by)
-	return d, err
+	s := Series{From: by.Floor(from)}
+	s.To = latest(s.From, earliest(by.ceil(to), by.Next(now)))
+	sums := newSums(by)
+	written, err := r.addDays(ctx, sums, s.From, earliest(s.To, now), func(d time.Time) (string, string) { return FirstKey(Day, d), FirstKey(Day, d.Add(day)) })
+	if err != nil {
+		return s, err
+	}
+	s.Written, s.Items = written, sums.items()
+	return s, nil
 }
 
-// days returns what the days in [from, to) say in a range of row keys, and when the
-// running one was last written to.
-func (r Reader) days(ctx context.Context, from, to time.Time, bounds func(day time.Time) (from, to string)) (usage []Usage, written time.Time, err error) {
-	var mu sync.Mutex
+// addDays adds the usage of the days in [from, to) to sums, reading a range of row keys of each
+// day. It returns when the running day was last written.
+func (r Reader) addDays(ctx context.Context, sums *sums, from, to time.Time, keys func(day time.Time) (from, to string)) (written time.Time, err error) {
 	today := time.Now().UTC().Truncate(day)
-	usage, err = eachDay(from, to, func(d time.Time) ([]Usage, error) {
-		first, end := bounds(d)
-		rows, err := list(r.Store.Rows(ctx, AcrossPartition(d), first, end))
+	for usage, err := range eachDay(from, to, func(d time.Time) ([]Usage, error) {
+		first, end := keys(d)
+		rows, err := collect(r.Store.Rows(ctx, DayPartition(d), first, end))
 		rows = slices.DeleteFunc(rows, func(row Row) bool { return row.Subscription == "" }) // the mark of closed days
 		if d.Equal(today) {
-			mu.Lock()
-			defer mu.Unlock()
 			for _, row := range rows {
 				written = latest(written, row.Written)
 			}
 		}
 		return Join(rows), err
-	})
-	return usage, written, err
+	}) {
+		if err != nil {
+			return time.Time{}, err
+		}
+		sums.add(usage)
+	}
+	return written, nil
 }
 
-// eachDay reads the days that have any of [from, to), several at a time, and returns what
-// they say in their order.
-func eachDay(from, to time.Time, read func(day time.Time) ([]Usage, error)) (all []Usage, err error) {
-	if !from.Before(to) {
-		return nil, nil
-	}
+// eachDay reads the days that have any part in [from, to), up to maxConcurrent at a time, and
+// yields the usage of each in order. It reads no further ahead than that, and stops after an
+// error.
+func eachDay(from, to time.Time, read func(day time.Time) ([]Usage, error)) iter.Seq2[[]Usage, error] {
 	type result struct {
 		usage []Usage
 		err   error
 	}
-	var results []*result
-	var readers sync.WaitGroup
-	defer readers.Wait()
-	room := make(chan struct{}, maxConcurrent)
-	for d := from.Truncate(day); d.Before(to); d = d.Add(day) {
-		found := &result{}
-		results = append(results, found)
-		room <- struct{}{}
-		readers.Go(func() {
-			defer func() { <-room }()
-			found.usage, found.err = read(d)
-		})
-	}
-	readers.Wait()
-	for _, found := range results {
-		if found.err != nil {
-			return nil, found.err
+	return func(yield func([]Usage, error) bool) {
+		if !from.Before(to) {
+			return
 		}
-		all = append(all, found.usage...)
+		var readers sync.WaitGroup
+		defer readers.Wait()
+		var ahead []chan result // of the days that are read, or being read, in order
+		next := from.Truncate(day)
+		for {
+			for next.Before(to) && len(ahead) < maxConcurrent {
+				found, d := make(chan result, 1), next
+				readers.Go(func() {
+					usage, err := read(d)
+					found <- result{usage, err}
+				})
+				ahead, next = append(ahead, found), next.Add(day)
+			}
+			if len(ahead) == 0 {
+				return
+			}
+			found := <-ahead[0]
+			ahead = ahead[1:]
+			if !yield(found.usage, found.err) || found.err != nil {
+				return
+			}
+		}
 	}
-	return all, nil
 }
 
-// sumBy sums usage by span, and by subscription and model as it is.
-func sumBy(usage []Usage, by Span) []Usage {
-	sums := make(map[Key]*Totals)
+// sums adds up usage by span, subscription and model.
+type sums struct {
+	by     Span
+	totals map[Key]*Totals
+}
+
+func newSums(by Span) *sums { return &sums{by, make(map[Key]*Totals)} }
+
+func (s *sums) add(usage []Usage) {
 	for _, u := range usage {
 		key := u.Key
-		key.Span, key.Start = by, by.Floor(u.Time()).Unix()/60
-		if sums[key] == nil {
-			sums[key] = &Totals{}
+		key.Span, key.Start = s.by, s.by.Floor(u.Time()).Unix()/60
+		if s.totals[key] == nil {
+			s.totals[key] = &Totals{}
 		}
-		sums[key].Add(u.Totals)
+		s.totals[key].Add(u.Totals)
 	}
-	all := make([]Usage, 0, len(sums))
-	for _, key := range slices.SortedFunc(maps.Keys(sums), compare) {
-		all = append(all, Usage{Key: key, Totals: *sums[key]})
+}
+
+// items returns the sums, sorted by time, subscription and model.
+func (s *sums) items() []Usage {
+	all := make([]Usage, 0, len(s.totals))
+	for _, key := range slices.SortedFunc(maps.Keys(s.totals), compare) {
+		all = append(all, Usage{Key: key, Totals: *s.totals[key]})
 	}
 	return all
 }
 
-// A Ranked is what one name's usage comes to.
+// A Ranked is a name and the totals of its usage.
 type Ranked struct {
 	Name string
 	Totals
 }
 
-// Top returns the n names of usage with the largest sums, largest first, and the sum of
-// all others. name tells whose usage it is, such as its subscription or model, and measure
-// what is compared.
+// Top groups usage by name and returns the n names with the largest totals, largest first, and
+// the totals of all others. name returns the name to group by, such as the subscription or
+// model, and measure the number to compare.
 func Top(usage []Usage, name func(Key) string, measure func(Totals) int64, n int) (top []Ranked, others Totals) {
 	sums := make(map[string]*Totals)
 	for _, u := range usage {

@@ -12,16 +12,16 @@ import (
 	"tollgate/handler/ledger/memstore"
 )
 
-// A shelf is a ledger whose rows tests write as processes do.
-type shelf struct {
+// A fixture is a ledger to which tests write rows as processes do.
+type fixture struct {
 	*testing.T
 	ledger.Reader
 }
 
-func newShelf(t *testing.T) shelf { return shelf{t, ledger.Reader{Store: memstore.New(nil)}} }
+func newFixture(t *testing.T) fixture { return fixture{t, ledger.Reader{Store: memstore.New(nil)}} }
 
-// record has a process count calls in a subscription's minute, and write them to all rows.
-func (s shelf) record(process, subscription, model string, at time.Time, calls int64) {
+// record writes calls of a subscription's minute to all rows of a process that count them.
+func (s fixture) record(process, subscription, model string, at time.Time, calls int64) {
 	s.Helper()
 	minute := ledger.Row{Key: ledger.Key{Subscription: subscription, Model: model, Span: ledger.Minute, Start: at.Unix() / 60},
 		Process: process, Revision: 1, Totals: ledger.Totals{Calls: calls}}
@@ -39,15 +39,15 @@ func (s shelf) record(process, subscription, model string, at time.Time, calls i
 	}
 }
 
-func (s shelf) keepUp() {
+func (s fixture) keepUp() {
 	s.Helper()
 	if _, err := (ledger.Upkeep{Store: s.Store, Retention: 400 * 24 * time.Hour, Log: slog.New(slog.DiscardHandler)}).Run(s.Context()); err != nil {
 		s.Fatal(err)
 	}
 }
 
-// told writes usage as lines of time, subscription, model and calls.
-func told(all []ledger.Usage) string {
+// format lists usage as time, subscription, model and calls, separated by commas.
+func format(all []ledger.Usage) string {
 	var lines []string
 	for _, u := range all {
 		lines = append(lines, strings.Join(strings.Fields(fmt.Sprint(u.Time().Format("02T15:04"), " ", u.Subscription, " ", u.Model, " ", u.Calls)), " "))
@@ -55,19 +55,19 @@ func told(all []ledger.Usage) string {
 	return strings.Join(lines, ", ")
 }
 
-func (s shelf) expect(what, got, want string) {
+func (s fixture) expect(what, got, want string) {
 	s.Helper()
 	if got != want {
 		s.Errorf("%s: got %q, want %q", what, got, want)
 	}
 }
 
-// began is when synctest's time begins: 2000-01-01T00:00Z, a Saturday.
+// began is the time at which a synctest bubble starts: a Saturday.
 var began = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func TestASubscriptionsUsageIsReadBySpanAndModel(t *testing.T) {
+func TestASubscriptionsUsageIsSummedBySpanAndModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(t)
+		s := newFixture(t)
 		read := func(from, to time.Time, by ledger.Span) ledger.Series {
 			t.Helper()
 			series, err := s.Subscription(t.Context(), "team-a", from, to, by)
@@ -84,40 +84,40 @@ func TestASubscriptionsUsageIsReadBySpanAndModel(t *testing.T) {
 		s.record("P1", "team-b", "R1", began.Add(10*time.Hour), 100)
 
 		minutes := read(began.Add(9*time.Hour+20*time.Second), time.Now(), ledger.Minute)
-		s.expect("minutes", told(minutes.Items), "01T09:00 team-a gpt-4o 3, 01T09:01 team-a R1 4, 01T10:00 team-a R1 8")
+		s.expect("minutes", format(minutes.Items), "01T09:00 team-a gpt-4o 3, 01T09:01 team-a R1 4, 01T10:00 team-a R1 8")
 		s.expect("the bounds of minutes", fmt.Sprint(minutes.From.Format("15:04"), minutes.To.Format(" 15:04")), "09:00 10:01")
-		s.expect("hours", told(read(began.Add(9*time.Hour+30*time.Minute), time.Now(), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3, 01T10:00 team-a R1 8")
-		s.expect("an hour that is over", told(read(began, began.Add(10*time.Hour), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3")
-		s.expect("days", told(read(began, time.Now(), ledger.Day).Items), "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3")
+		s.expect("hours", format(read(began.Add(9*time.Hour+30*time.Minute), time.Now(), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3, 01T10:00 team-a R1 8")
+		s.expect("an hour that is over", format(read(began, began.Add(10*time.Hour), ledger.Hour).Items), "01T09:00 team-a R1 4, 01T09:00 team-a gpt-4o 3")
+		s.expect("days", format(read(began, time.Now(), ledger.Day).Items), "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3")
 
 		for time.Since(began) < 100*24*time.Hour {
 			time.Sleep(12 * time.Hour)
 			s.keepUp()
-			if days := told(read(began, began.Add(time.Minute), ledger.Day).Items); days != "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3" {
+			if days := format(read(began, began.Add(time.Minute), ledger.Day).Items); days != "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3" {
 				t.Fatalf("the first day, %s later: got %q, want it as it was", time.Since(began), days)
 			}
 		}
 		s.record("P9", "team-a", "R1", time.Now(), 16)
-		s.expect("months", told(read(began, time.Now(), ledger.Month).Items), "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3, 01T00:00 team-a R1 16")
-		if hours := read(began, time.Now(), ledger.Hour); !hours.From.Equal(ledger.Day.Floor(time.Now()).Add(-ledger.HoursFor)) {
+		s.expect("months", format(read(began, time.Now(), ledger.Month).Items), "01T00:00 team-a R1 12, 01T00:00 team-a gpt-4o 3, 01T00:00 team-a R1 16")
+		if hours := read(began, time.Now(), ledger.Hour); !hours.From.Equal(ledger.Day.Floor(time.Now()).Add(-ledger.KeepHours)) {
 			t.Errorf("hours of 100 days: got them from %s, want from 60 days ago, the first that are kept", hours.From)
 		}
-		if minutes := read(began, time.Now(), ledger.Minute); time.Since(minutes.From).Truncate(time.Hour) != ledger.MinutesFor {
+		if minutes := read(began, time.Now(), ledger.Minute); time.Since(minutes.From).Truncate(time.Hour) != ledger.KeepMinutes {
 			t.Errorf("minutes of 100 days: got them from %s, want from 7 days ago, the first that are kept", minutes.From)
 		}
 	})
 }
 
-func TestEveryonesUsageIsReadFromHeadlineRows(t *testing.T) {
+func TestUsageOfAllSubscriptionsIsReadFromHeadlineRows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(t)
+		s := newFixture(t)
 		read := func(from, to time.Time, by ledger.Span) string {
 			t.Helper()
-			series, err := s.Everyone(t.Context(), from, to, by)
+			series, err := s.AllSubscriptions(t.Context(), from, to, by)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return told(series.Items)
+			return format(series.Items)
 		}
 		time.Sleep(26 * time.Hour)
 		s.record("P1", "team-a", "R1", began.Add(23*time.Hour), 1)
@@ -137,9 +137,9 @@ func TestEveryonesUsageIsReadFromHeadlineRows(t *testing.T) {
 	})
 }
 
-func TestDaysAreReadAcrossSubscriptionsAndRanked(t *testing.T) {
+func TestDaysOfAllSubscriptionsAreReadAndRanked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(t)
+		s := newFixture(t)
 		read := func(by ledger.Span) ledger.Series {
 			t.Helper()
 			days, err := s.Days(t.Context(), began, time.Now(), by)
@@ -157,7 +157,7 @@ func TestDaysAreReadAcrossSubscriptionsAndRanked(t *testing.T) {
 		time.Sleep(time.Minute)
 		s.keepUp()
 		days := read(ledger.Day)
-		s.expect("days", told(days.Items), "01T00:00 team-a R1 3, 02T00:00 team-b R1 7, 02T00:00 team-c gpt-4o 6")
+		s.expect("days", format(days.Items), "01T00:00 team-a R1 3, 02T00:00 team-b R1 7, 02T00:00 team-c gpt-4o 6")
 		if !days.Written.Equal(written) {
 			t.Errorf("Written: got %s, want %s, when the running day was written", days.Written, written)
 		}
@@ -166,7 +166,7 @@ func TestDaysAreReadAcrossSubscriptionsAndRanked(t *testing.T) {
 		s.expect("the top two of the month", fmt.Sprint(top[0].Name, top[0].Calls, top[1].Name, top[1].Calls, others.Calls, len(top)), "team-a8team-b7 6 2")
 		time.Sleep(24 * time.Hour)
 		if yesterday := read(ledger.Day); !yesterday.Written.IsZero() {
-			t.Errorf("Written, nothing being written today: got %s, want zero", yesterday.Written)
+			t.Errorf("Written, with nothing written today: got %s, want zero", yesterday.Written)
 		}
 	})
 }

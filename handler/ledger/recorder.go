@@ -12,28 +12,28 @@ import (
 
 // Bounds of a Recorder.
 const (
-	// MaxRows is the most rows that a process keeps which are not surely written: about
-	// 50 MB. Beyond, models are merged, and at last counts are dropped.
+	// MaxRows is the most rows that a process keeps in memory, about 50 MB. When there is no
+	// room for another, it merges the rows of several models, and in the end drops counts.
 	MaxRows = 100_000
-	// maxInFlight is the most operations at a time.
+	// maxInFlight is the most operations in progress at once.
 	maxInFlight = 32
-	// operationTimeout is the most that one takes.
+	// operationTimeout bounds one operation.
 	operationTimeout = 10 * time.Second
-	// logEvery is the least time between two warnings of the same kind.
+	// logEvery is the shortest time between two log lines of the same kind.
 	logEvery = time.Minute
 )
 
 // Config holds a Recorder's parts. Store and Log are required.
 type Config struct {
 	Store Store
-	// Now returns the service's time; nil for this machine's.
+	// Now returns Table Storage's time; nil: time.Now.
 	Now func() time.Time
 	Log *slog.Logger
-	// MaxRows replaces the constant; 0 doesn't.
+	// MaxRows is the most rows to keep in memory; 0: the constant MaxRows.
 	MaxRows int
 }
 
-// A Recorder writes what one process counts to the ledger. No method but Close waits for
+// A Recorder counts the usage of one process and writes it to the ledger. Only Close waits for
 // the store. Make one with NewRecorder.
 type Recorder struct {
 	config Config
@@ -43,20 +43,20 @@ type Recorder struct {
 	inFlight int
 	changed  chan struct{} // closed, and replaced, when an operation ends
 	timer    *time.Timer   // for the next operation
-	armed    time.Time     // when timer fires; zero: it doesn't
-	closed   bool          // nothing is recorded any more
-	stopped  bool          // nothing is written any more
+	armed    time.Time     // when timer fires; zero: it isn't set
+	closed   bool          // nothing more is recorded
+	stopped  bool          // nothing more is written
 	stats    Stats
-	warned   time.Time // last about an operation
-	dropped  time.Time // last about dropped counts
+	warned   time.Time // when a failed operation was last logged
+	dropped  time.Time // when dropped counts were last logged
 }
 
-// Stats counts what a Recorder did since its process started.
+// Stats are statistics of a Recorder since its process started.
 type Stats struct {
-	Reads, Writes int64 // operations of the store, failed ones included
-	Rows          int   // kept now
-	// DroppedCalls and DroppedTokens are, or may be, missing in the ledger: there was no
-	// room to keep them during an outage, or no time to write them at the end.
+	Reads, Writes int64 // operations of the store, including failed ones
+	Rows          int   // rows in memory now
+	// DroppedCalls and DroppedTokens are missing in the ledger, or may be: there was no room
+	// to keep them during an outage, or no time to write them before the process stopped.
 	DroppedCalls, DroppedTokens int64
 }
 
@@ -71,17 +71,16 @@ func NewRecorder(config Config) *Recorder {
 	return &Recorder{config: config, tally: newTally(newProcess(), config.MaxRows), changed: make(chan struct{})}
 }
 
-// newProcess returns an id that no other process has: 65 random bits in capital letters
-// and digits.
+// newProcess returns a unique id: 65 random bits as capital letters and digits.
 func newProcess() string { return rand.Text()[:13] }
 
-// Record counts what happened just now.
+// Record adds totals to the usage of a subscription and model in the current minute.
 func (r *Recorder) Record(subscription, model string, happened Totals) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.config.Now()
 	if r.closed || !r.tally.count(subscription, model, happened, now) {
-		r.drop(happened, now)
+		r.reportDropped(happened, now)
 		return
 	}
 	if len(r.tally.queue) > 0 {
@@ -89,28 +88,29 @@ func (r *Recorder) Record(subscription, model string, happened Totals) {
 	}
 }
 
-// Known returns this process's rows of a subscription that are being counted or written,
-// with everything counted until now. Joined with rows that were read after, or up to
-// half a minute before, they replace what was stored of them.
-func (r *Recorder) Known(subscription string) []Row {
+// Pending returns this process's latest rows of a subscription's minutes, including everything
+// counted so far. Join them with stored rows that are read later, or that were read up to half
+// a minute earlier: they replace the older versions of themselves.
+func (r *Recorder) Pending(subscription string) []Row {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tally.known(Partition(subscription))
+	return r.tally.pending(SubscriptionPartition(subscription))
 }
 
-// drop tells of counts that the ledger will not have. The lock is held.
-func (r *Recorder) drop(happened Totals, now time.Time) {
+// reportDropped adds totals that can't be kept to the statistics, and logs them. r.mu must be
+// held.
+func (r *Recorder) reportDropped(happened Totals, now time.Time) {
 	r.stats.DroppedCalls += happened.Calls + happened.Refused
 	r.stats.DroppedTokens += happened.Tokens()
 	if now.Sub(r.dropped) < logEvery {
 		return
 	}
 	r.dropped = now
-	r.config.Log.Error("usage is lost: there is no room to keep what can't be written", "rows", r.tally.entries,
+	r.config.Log.Error("usage is lost: there is no room to keep it until it can be written", "rows", r.tally.entries,
 		"calls_so_far", r.stats.DroppedCalls, "tokens_so_far", r.stats.DroppedTokens)
 }
 
-// Stats returns what the recorder did.
+// Stats returns the recorder's statistics.
 func (r *Recorder) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,8 +119,8 @@ func (r *Recorder) Stats() Stats {
 	return stats
 }
 
-// arm sets the timer for the next operation, if it isn't set for an earlier time. The
-// lock is held.
+// arm sets the timer for the next operation, unless it is set for an earlier time. r.mu must
+// be held.
 func (r *Recorder) arm(due, now time.Time) {
 	if !r.armed.IsZero() && !due.Before(r.armed) {
 		return
@@ -134,16 +134,17 @@ func (r *Recorder) arm(due, now time.Time) {
 	r.timer.Reset(wait)
 }
 
-// wake begins what is due.
+// wake starts the operations that are due when the timer fires.
 func (r *Recorder) wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = time.Time{}
-	r.pump()
+	r.startDue()
 }
 
-// pump begins the operations that are due. The lock is held.
-func (r *Recorder) pump() {
+// startDue starts the operations that are due, and sets the timer for the next one. r.mu must be
+// held.
+func (r *Recorder) startDue() {
 	for r.inFlight < maxInFlight && !r.stopped {
 		now := r.config.Now()
 		o, due := r.tally.next(now)
@@ -158,7 +159,7 @@ func (r *Recorder) pump() {
 	}
 }
 
-// do does an operation, and lets the tally learn from it.
+// do does an operation, and reports its outcome to the tally.
 func (r *Recorder) do(o *operation) {
 	ctx, cancel := context.WithTimeout(context.Background(), operationTimeout)
 	defer cancel()
@@ -188,10 +189,10 @@ func (r *Recorder) do(o *operation) {
 	r.inFlight--
 	close(r.changed)
 	r.changed = make(chan struct{})
-	r.pump()
+	r.startDue()
 }
 
-// read returns this process's rows, and sums, that an operation asks for.
+// read returns the rows of this process, and the sums, that an operation reads.
 func (r *Recorder) read(ctx context.Context, o *operation) (rows []Row, err error) {
 	for _, bounds := range o.ranges() {
 		r.mu.Lock()
@@ -199,7 +200,7 @@ func (r *Recorder) read(ctx context.Context, o *operation) (rows []Row, err erro
 		r.mu.Unlock()
 		for row, err := range r.config.Store.Rows(ctx, o.partition.name, bounds[0], bounds[1]) {
 			switch {
-			case errors.Is(err, ErrEdited): // it counts as missing
+			case errors.Is(err, ErrUnreadable): // treated as missing
 			case err != nil:
 				return nil, err
 			case row.Process == r.tally.process || row.Process == Sum:
@@ -210,22 +211,22 @@ func (r *Recorder) read(ctx context.Context, o *operation) (rows []Row, err erro
 	return rows, nil
 }
 
-// warn logs that usage can't be written. The lock is held.
+// warn logs that usage can't be written. r.mu must be held.
 func (r *Recorder) warn(err error, now time.Time) {
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) || now.Sub(r.warned) < logEvery {
 		return
 	}
 	r.warned = now
-	r.config.Log.Warn("usage can't be written just now: it is kept and written later", "rows", r.tally.entries, "error", err.Error())
+	r.config.Log.Warn("usage can't be written at the moment: it is kept and will be written later", "rows", r.tally.entries, "error", err.Error())
 }
 
-// Close writes everything that was recorded, or gives up when ctx is done. Then it logs
-// what may not be written, by subscription, counts it in Stats, and returns an error.
+// Close writes everything that was recorded, or gives up when ctx is done. Then it logs, for
+// each subscription, what may not have been written, adds it to Stats, and returns an error.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	r.tally.close(r.config.Now())
-	r.pump()
+	r.startDue()
 	for {
 		idle, changed := r.inFlight == 0, r.changed
 		if idle && r.done(ctx) {
@@ -250,7 +251,8 @@ func (r *Recorder) Close(ctx context.Context) error {
 	return r.reportUnwritten()
 }
 
-// done reports whether nothing is left to do before ctx is done. The lock is held.
+// done reports whether nothing is left to write, or nothing that can be tried before ctx is
+// done. r.mu must be held.
 func (r *Recorder) done(ctx context.Context) bool {
 	ends, limited := ctx.Deadline()
 	for e := range r.tally.unwritten() {
@@ -262,10 +264,10 @@ func (r *Recorder) done(ctx context.Context) bool {
 	return true
 }
 
-// reportUnwritten logs all counts that are not surely stored, and returns an error if
-// there are any. The lock is held.
+// reportUnwritten logs all usage that is not known to be stored, and returns an error if there
+// is any. r.mu must be held.
 func (r *Recorder) reportUnwritten() error {
-	left := make(map[string]Totals) // by subscription; the empty one is all of them
+	left := make(map[string]Totals) // by subscription; headline rows have the empty one
 	rows := 0
 	for e := range r.tally.unwritten() {
 		rows++
@@ -284,13 +286,13 @@ func (r *Recorder) reportUnwritten() error {
 			continue
 		}
 		sum.Add(t)
-		r.config.Log.Error("usage is lost: it could not be written before the end", "subscription", subscription,
+		r.config.Log.Error("usage may be lost: it could not be written before the process stopped", "subscription", subscription,
 			"calls", t.Calls, "refused", t.Refused, "tokens", t.Tokens())
 	}
 	if t := left[""]; !t.Empty() {
-		r.config.Log.Error("charts over all subscriptions lack usage: it could not be written before the end", "calls", t.Calls, "refused", t.Refused, "tokens", t.Tokens())
+		r.config.Log.Error("charts of all subscriptions may lack usage: it could not be written before the process stopped", "calls", t.Calls, "refused", t.Refused, "tokens", t.Tokens())
 	}
 	r.stats.DroppedCalls += sum.Calls + sum.Refused
 	r.stats.DroppedTokens += sum.Tokens()
-	return fmt.Errorf("write the last usage: %d rows are not written, with %d calls and %d tokens of subscriptions", rows, sum.Calls, sum.Tokens())
+	return fmt.Errorf("write the last usage: %d rows may not be written, with %d calls and %d tokens of subscriptions", rows, sum.Calls, sum.Tokens())
 }

@@ -18,7 +18,7 @@ import (
 	"tollgate/handler/ledger/memstore"
 )
 
-// An outage is a store that can be down.
+// An outage is a store that fails while it is down.
 type outage struct {
 	*memstore.Store
 	down atomic.Bool
@@ -35,7 +35,7 @@ func newOutage() *outage {
 	return o
 }
 
-// usageOf returns what a store has of a subscription, by model, in all.
+// usageOf returns a subscription's stored usage by model.
 func usageOf(t *testing.T, store ledger.Store, subscription string) map[string]ledger.Totals {
 	t.Helper()
 	rows, err := ledger.Reader{Store: store}.Rows(t.Context(), subscription, time.Time{}, time.Now().Add(24*time.Hour))
@@ -73,7 +73,7 @@ func TestARowIsWrittenTenSecondsAfterAChangeAndNotBefore(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotWrittenYetIsKnown(t *testing.T) {
+func TestPendingAndStoredRowsTogetherHaveAllUsage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newOutage()
 		r := ledger.NewRecorder(ledger.Config{Store: store, Log: slog.New(slog.DiscardHandler)})
@@ -82,7 +82,7 @@ func TestWhatIsNotWrittenYetIsKnown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, u := range ledger.Join(append(r.Known("team-a"), rows...)) {
+			for _, u := range ledger.Join(append(r.Pending("team-a"), rows...)) {
 				tokens += u.Tokens()
 			}
 			return tokens
@@ -93,7 +93,7 @@ func TestWhatIsNotWrittenYetIsKnown(t *testing.T) {
 			r.Record("team-b", "m", one(1))
 			counted += i
 			if got := told(); got != counted {
-				t.Fatalf("after %d calls: got %d tokens in the store and in what is known, want %d", i+1, got, counted)
+				t.Fatalf("after %d calls: got %d tokens in stored and pending rows, want %d", i+1, got, counted)
 			}
 			time.Sleep(time.Duration(i%23) * 300 * time.Millisecond)
 		}
@@ -103,9 +103,7 @@ func TestWhatIsNotWrittenYetIsKnown(t *testing.T) {
 	})
 }
 
-// TestAnOutageKeepsAsManyRowsAsThereIsRoomFor: sums are complete as long as there is room,
-// and then as long as models can be merged. Only then counts are dropped, and told.
-func TestAnOutageKeepsAsManyRowsAsThereIsRoomFor(t *testing.T) {
+func TestALongOutageMergesModelsBeforeItDropsUsage(t *testing.T) {
 	for name, test := range map[string]struct {
 		minutes, models int
 		merged, lost    bool
@@ -149,7 +147,7 @@ func TestAnOutageKeepsAsManyRowsAsThereIsRoomFor(t *testing.T) {
 	}
 }
 
-func TestAStopSaysBySubscriptionWhatItCouldNotWrite(t *testing.T) {
+func TestCloseLogsForEachSubscriptionWhatItCouldNotWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		store := newOutage()
@@ -173,12 +171,12 @@ func TestAStopSaysBySubscriptionWhatItCouldNotWrite(t *testing.T) {
 			t.Errorf("got %+v, want 5 calls and 7 tokens dropped", stats)
 		}
 		if r.Record("team-a", "m", one(1)); r.Stats().DroppedCalls != 6 {
-			t.Errorf("a call after the stop: got %+v, want it counted as dropped", r.Stats())
+			t.Errorf("a call after Close: got %+v, want 6 calls dropped", r.Stats())
 		}
 	})
 }
 
-// A silent store never answers, and heeds no deadline.
+// A silent store never answers, and ignores its context.
 type silent struct{ ledger.Store }
 
 func (silent) Apply(context.Context, []ledger.Change) ([]ledger.Version, error) {
@@ -186,7 +184,7 @@ func (silent) Apply(context.Context, []ledger.Change) ([]ledger.Version, error) 
 	return nil, errors.New("no answer")
 }
 
-func TestNoCallWaitsForTheStore(t *testing.T) {
+func TestRecordNeverWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := ledger.NewRecorder(ledger.Config{Store: silent{memstore.New(nil)}, Log: slog.New(slog.DiscardHandler)})
 		began := time.Now()
@@ -197,20 +195,19 @@ func TestNoCallWaitsForTheStore(t *testing.T) {
 		before := time.Now()
 		r.Record("team-a", "m", one(1))
 		if waited := before.Sub(began) - time.Minute + time.Since(before); waited != 0 {
-			t.Errorf("1,001 calls: got a wait of %v, want none", waited)
+			t.Errorf("1,001 calls of Record: got a wait of %v, want none", waited)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := r.Close(ctx); err == nil {
-			t.Error("Close: got no error, want one: nothing was written")
+			t.Error("Close: got no error, want one, because nothing was written")
 		}
 		time.Sleep(2 * time.Hour)
 	})
 }
 
-// TestWhatAnOutageOfAnHourKeptCountsInTheRunningMinute once it could not be written to its
-// own any more.
-func TestWhatAnOutageOfAnHourKeptCountsInTheRunningMinute(t *testing.T) {
+// After writableFor, the usage can't be written to its own minute any more.
+func TestUsageFromBeforeALongOutageIsWrittenToTheCurrentMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newOutage()
 		r := ledger.NewRecorder(ledger.Config{Store: store, Log: slog.New(slog.DiscardHandler)})
@@ -231,7 +228,7 @@ func TestWhatAnOutageOfAnHourKeptCountsInTheRunningMinute(t *testing.T) {
 			got = append(got, fmt.Sprintf("%d tokens after %v", u.Tokens(), u.Time().Sub(began.Truncate(time.Minute))))
 		}
 		if want := []string{"2 tokens after 45m0s", "5 tokens after 1h2m0s"}; !cmp.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
+			t.Errorf("usage by minute: got %q, want %q", got, want)
 		}
 		if err := r.Close(t.Context()); err != nil {
 			t.Error(err)

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// DefaultRetention is how long days are kept by default: a year and a month, so that a
-// month can be compared with the same one a year before.
+// DefaultRetention is how long days are kept by default: more than a year and a month, so
+// that a month can be compared with the same month of the year before.
 const DefaultRetention = 400 * day
 
-// ParseRetention reads how long days are kept: whole days such as 400d. Empty:
-// DefaultRetention.
+// ParseRetention parses how long days are kept, written in whole days such as 400d. The empty
+// text means DefaultRetention. The error's text is advice for writing it.
 func ParseRetention(text string) (time.Duration, error) {
 	if text == "" {
 		return DefaultRetention, nil

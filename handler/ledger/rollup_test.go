@@ -16,22 +16,23 @@ import (
 	"tollgate/handler/ledger/memstore"
 )
 
-var team = ledger.Partition("team-a")
+var team = ledger.SubscriptionPartition("team-a")
 
-// stages are the ranges of a partition's rows in the order in which they must be read.
+// stages are the ranges of a partition's row keys, in the order in which Join requires them to
+// be read.
 var stages = [][2]string{
-	{ledger.From(ledger.Minute, time.Time{}), ledger.FromSum(time.Time{})},
-	{ledger.FromSum(time.Time{}), ""},
-	{ledger.From(ledger.Hour, time.Time{}), ledger.From(ledger.Minute, time.Time{})},
+	{ledger.FirstKey(ledger.Minute, time.Time{}), ledger.FirstSumKey(time.Time{})},
+	{ledger.FirstSumKey(time.Time{}), ""},
+	{ledger.FirstKey(ledger.Hour, time.Time{}), ledger.FirstKey(ledger.Minute, time.Time{})},
 }
 
-// A reading reads a partition, one stage after another, while others write to it.
+// A reading reads a partition stage by stage, while others write to it.
 type reading struct {
 	rows  []ledger.Row
 	stage int
 }
 
-// next reads a stage, and reports whether that was the last.
+// next reads the next stage, and reports whether it was the last.
 func (r *reading) next(t *testing.T, s ledger.Store) (done bool) {
 	t.Helper()
 	for row, err := range s.Rows(t.Context(), team, stages[r.stage][0], stages[r.stage][1]) {
@@ -52,12 +53,11 @@ func readAll(t *testing.T, s ledger.Store) []ledger.Row {
 	return r.rows
 }
 
-// A book has the calls of each hour and model. Whatever becomes of rows, it can be read
-// from them.
-type book map[ledger.Key]int64
+// A callsByHour counts calls by hour, subscription and model, which roll-up must not change.
+type callsByHour map[ledger.Key]int64
 
-func bookOf(all []ledger.Usage) book {
-	b := make(book)
+func countCalls(all []ledger.Usage) callsByHour {
+	b := make(callsByHour)
 	for _, u := range all {
 		u.Key.Start -= u.Key.Start % 60
 		u.Key.Span = ledger.Hour
@@ -66,13 +66,13 @@ func bookOf(all []ledger.Usage) book {
 	return b
 }
 
-// A writer is a process's part in a row.
+// A writer is a row as its process knows it.
 type writer struct {
 	ledger.Row
-	landed ledger.Taken // the content with the highest revision that was ever stored
+	landed ledger.Taken // the content of the highest revision that was ever stored
 }
 
-// A housekeeper has read some stages, or has a plan to carry out.
+// A housekeeper either reads stages, or has transactions left to apply.
 type housekeeper struct {
 	reading
 	plan [][]ledger.Change
@@ -86,13 +86,13 @@ type world struct {
 	began   time.Time
 	writers map[string]*writer
 	keepers [2]housekeeper
-	late    []func() // writes under way whose senders have given up on an answer
+	late    []func() // delayed writes, whose senders no longer wait for an answer
 	reader  *reading
-	at      book // the book when the reader began
+	at      callsByHour // what was stored when the reader began
 }
 
-// apply makes changes, at once or some time later, and returns an error unless the sender
-// gets to know that they were made.
+// apply applies changes, at once or later, and calls landed when they are applied. It returns
+// an error unless the sender gets the answer.
 func (w *world) apply(changes []ledger.Change, landed func()) ([]ledger.Version, error) {
 	land := func() ([]ledger.Version, error) {
 		versions, err := w.store.Apply(w.Context(), changes)
@@ -118,7 +118,7 @@ func (w *world) apply(changes []ledger.Change, landed func()) ([]ledger.Version,
 // callCost is what every call costs, in billionths.
 const callCost = 7
 
-// write has a process count a call in a row and write it, as careless as the store's rules
+// write counts a call in a process's row and writes it. It is as careless as the store's rules
 // allow.
 func (w *world) write() {
 	process, minute, model := fmt.Sprintf("P%d", w.dice.IntN(3)), int64(w.dice.IntN(3)), fmt.Sprintf("m%d", w.dice.IntN(2))
@@ -142,13 +142,13 @@ func (w *world) write() {
 		row.Version = versions[0]
 		return
 	}
-	row.Version = "" // it reads what is there
+	row.Version = "" // read what is stored
 	for stored := range w.store.Rows(w.Context(), team, row.RowKey(), row.RowKey()+"!") {
 		row.Version = stored.Version
 	}
 }
 
-// keep makes a housekeeper's next step, or lets it die.
+// keep does a housekeeper's next step, or kills it.
 func (w *world) keep() {
 	k := &w.keepers[w.dice.IntN(len(w.keepers))]
 	switch {
@@ -162,8 +162,8 @@ func (w *world) keep() {
 	}
 }
 
-// read makes a step of a slow reader, who must see at least what was stored when it began,
-// and no more than is stored when it ends.
+// read does the next step of a slow reader, which must see at least what was stored when it
+// began, and no more than is stored when it ends.
 func (w *world) read() {
 	if w.reader == nil {
 		w.reader, w.at = &reading{}, w.stored()
@@ -171,7 +171,7 @@ func (w *world) read() {
 	if !w.reader.next(w.T, w.store) {
 		return
 	}
-	seen, now := bookOf(ledger.Join(w.reader.rows)), w.stored()
+	seen, now := countCalls(ledger.Join(w.reader.rows)), w.stored()
 	for key := range now {
 		if seen[key] < w.at[key] || seen[key] > now[key] {
 			w.Fatalf("a slow reader: got %d calls in %s of %s; want %d to %d", seen[key], key.Time(), key.Model, w.at[key], now[key])
@@ -180,9 +180,9 @@ func (w *world) read() {
 	w.reader = nil
 }
 
-// stored returns what processes have stored.
-func (w *world) stored() book {
-	b := make(book)
+// stored returns the calls that processes have stored.
+func (w *world) stored() callsByHour {
+	b := make(callsByHour)
 	for _, row := range w.writers {
 		key := row.Key
 		key.Start -= key.Start % 60
@@ -194,6 +194,7 @@ func (w *world) stored() book {
 	return b
 }
 
+// check compares the ledger with what processes have stored.
 func (w *world) check(after string) {
 	w.Helper()
 	rows := readAll(w.T, w.store)
@@ -202,13 +203,13 @@ func (w *world) check(after string) {
 			w.Fatalf("after %s, the cost of %d calls: got %d, want %d", after, u.Calls, u.Cost, want)
 		}
 	}
-	if diff := cmp.Diff(w.stored(), bookOf(ledger.Join(rows))); diff != "" {
+	if diff := cmp.Diff(w.stored(), countCalls(ledger.Join(rows))); diff != "" {
 		w.Fatalf("after %s, calls by hour (-stored +read):\n%s\nrows: %+v", after, diff, rows)
 	}
 }
 
-// step does something that may happen in the week after roll-up began, in which rows may
-// still come.
+// step does one thing that may happen in the week after the first roll-up, while rows may
+// still arrive.
 func (w *world) step() {
 	switch n := w.dice.IntN(20); {
 	case n < 6:
@@ -230,7 +231,7 @@ func (w *world) step() {
 	}
 }
 
-// finish rolls up what is left, a week and more later.
+// finish rolls up the rest, a week and more later.
 func (w *world) finish() {
 	for range 12 {
 		for range 24 {
@@ -238,7 +239,7 @@ func (w *world) finish() {
 			w.read()
 		}
 		w.check("housekeeping after the week")
-		time.Sleep(ledger.MinutesFor)
+		time.Sleep(ledger.KeepMinutes)
 	}
 	for _, row := range readAll(w.T, w.store) {
 		if row.Span != ledger.Hour {
@@ -247,11 +248,11 @@ func (w *world) finish() {
 	}
 }
 
-// TestNoSumChangesWhateverBefallsRollUp: two housekeepers at once, each of which may stop
-// between any two transactions, go on with what it read long ago, or send a transaction
-// that is made later or twice; processes whose writes are lost, late or repeated, and that
-// write again what is gone. What readers see is always what processes have stored.
-func TestNoSumChangesWhateverBefallsRollUp(t *testing.T) {
+// Two housekeepers run at once. Each may stop between any two transactions, go on with rows
+// that it read long ago, or send a transaction that is applied late or twice. The writes of
+// processes are lost, late or repeated, and processes insert rows again that are gone. Readers
+// must always see exactly what processes have stored.
+func TestRollUpChangesNoSumWhateverFails(t *testing.T) {
 	seeds := uint64(120)
 	if testing.Short() {
 		seeds = 100
@@ -263,7 +264,7 @@ func TestNoSumChangesWhateverBefallsRollUp(t *testing.T) {
 				if w.write(); w.dice.IntN(2) == 0 {
 					time.Sleep(10 * 24 * time.Hour) // nobody calls, so that nothing runs
 				}
-				for week := time.Now().Add(ledger.MinutesFor - 31*time.Hour); time.Now().Before(week); {
+				for week := time.Now().Add(ledger.KeepMinutes - 31*time.Hour); time.Now().Before(week); {
 					w.step()
 				}
 				w.late = nil

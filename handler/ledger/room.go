@@ -1,9 +1,9 @@
 package ledger
 
-// hasRoom reports whether there is room for the entries of keys, of which some may be
-// there already.
+// hasRoom reports whether there is room for the entries of keys. Some of them may exist
+// already.
 func (t *tally) hasRoom(keys []Key) bool {
-	if t.entries+len(keys) <= t.most { // nearly always
+	if t.entries+len(keys) <= t.maxEntries { // nearly always
 		return true
 	}
 	needed := 0
@@ -12,17 +12,16 @@ func (t *tally) hasRoom(keys []Key) bool {
 			needed++
 		}
 	}
-	return t.entries+needed <= t.most
+	return t.entries+needed <= t.maxEntries
 }
 
-// mergeModels makes room: it merges the models of each subscription's span, as far as
-// nothing of them was ever sent. It looks at all entries, so it does that once a minute
-// at most.
+// mergeModels makes room by merging entries that differ only in the model, if they were never
+// sent. It runs at most once a minute, because it looks at all entries.
 func (t *tally) mergeModels() {
-	if t.merged == t.minute {
+	if t.mergedAt == t.minute {
 		return
 	}
-	t.merged = t.minute
+	t.mergedAt = t.minute
 	for _, p := range t.partitions {
 		mergeable := make(map[Key][]*entry)
 		for _, e := range p.entries {
@@ -40,21 +39,21 @@ func (t *tally) mergeModels() {
 	}
 }
 
-// merge replaces entries by one.
+// merge replaces entries by the one of a key.
 func (t *tally) merge(p *partition, into Key, entries []*entry) {
-	sum, since := p.entries[into], entries[0].since
+	sum, since := p.entries[into], entries[0].unsentSince
 	for _, e := range entries {
-		if e.since.Before(since) {
-			since = e.since
+		if e.unsentSince.Before(since) {
+			since = e.unsentSince
 		}
 	}
 	if sum == nil {
 		_, sum = t.entry(into)
-		sum.since = since
+		sum.unsentSince = since
 	}
 	for _, e := range entries {
 		if e != sum {
-			sum.count(e.fresh, since)
+			sum.count(e.unsent, since)
 			t.drop(p, e)
 		}
 	}

@@ -16,23 +16,23 @@ import (
 	"tollgate/handler/ledger/memstore"
 )
 
-// A schedule is one random run in virtual time: processes that count calls, some of which
-// are restarted or killed, over a network that loses and delays requests and answers, an
-// outage, and a housekeeper who rolls up what is an hour old. Each process counts in a
-// column of its own, so that the ledger tells whose counts are missing.
+// A schedule is one random run in virtual time. Processes count calls, and some are restarted
+// or killed. The network loses and delays requests and answers, and the store has an outage. A
+// housekeeper rolls up rows that are an hour old. Each process counts tokens in a column of
+// its own, so that the ledger shows whose are missing.
 type schedule struct {
 	store   *memstore.Store
 	seed    uint64
-	calm    bool          // no faults but kills
-	outage  time.Time     // begins
-	lasts   time.Duration // the outage
+	calm    bool          // no faults except kills
+	outage  time.Time     // when the outage begins
+	lasts   time.Duration // how long the outage lasts
 	mu      sync.Mutex
 	dice    *rand.Rand
-	running sync.WaitGroup // requests on their way
+	running sync.WaitGroup // delayed requests
 	faults  faults
 }
 
-// faults counts what a schedule did.
+// faults counts the faults of a schedule.
 type faults struct{ lost, late, down, taken, restarted int }
 
 func (f *faults) add(g faults) {
@@ -61,20 +61,20 @@ func (s *schedule) note(count *int) {
 	s.mu.Unlock()
 }
 
-// mostLate is the longest that a request is on its way: a row may be taken 10 minutes
-// after the last one was sent.
+// mostLate is the longest delay of a request. It is below the 10 minutes between the last
+// write of a row and the first roll-up of it.
 const mostLate = 9 * time.Minute
 
-// A wire is one process's way to the store.
-type wire struct {
+// A network connects one process to the store.
+type network struct {
 	*schedule
-	cut func() bool // the process is dead: it sends nothing more
+	cut func() bool // reports whether the process is dead, and so sends nothing more
 }
 
 var errLost = errors.New("the answer is lost")
 
 // Apply implements ledger.Store.
-func (w *wire) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
+func (w *network) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
 	if w.cut() {
 		return nil, errLost
 	}
@@ -101,7 +101,7 @@ func (w *wire) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Ver
 }
 
 // Rows implements ledger.Store.
-func (w *wire) Rows(ctx context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
+func (w *network) Rows(ctx context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
 	if w.cut() || w.isDown() || !w.calm && w.upTo(10) == 0 {
 		return func(yield func(ledger.Row, error) bool) { yield(ledger.Row{}, errLost) }
 	}
@@ -109,7 +109,7 @@ func (w *wire) Rows(ctx context.Context, partition, from, to string) iter.Seq2[l
 }
 
 // Partitions implements ledger.Store.
-func (w *wire) Partitions(ctx context.Context, from, to string) iter.Seq2[string, error] {
+func (w *network) Partitions(ctx context.Context, from, to string) iter.Seq2[string, error] {
 	return w.store.Partitions(ctx, from, to)
 }
 
@@ -118,17 +118,17 @@ var (
 	models = []string{"DeepSeek-R1", "gpt-4o"}
 )
 
-// A process counts calls in one column: the nth.
+// A process counts tokens in one column: the nth.
 type process struct {
 	*schedule
 	nth      int
 	recorder *ledger.Recorder
 	mu       sync.Mutex
 	dead     bool
-	counted  int64 // in all
-	early    int64 // of these, more than 10 s before the process was killed
-	lost     int64 // of these, what it says that it could not write
-	unsure   bool  // it said that it could not write something
+	counted  int64 // all tokens
+	early    int64 // tokens counted more than 10 s before the process was killed
+	lost     int64 // tokens that it reported as not written
+	unsure   bool  // it reported something as not written
 }
 
 func (s *schedule) process(nth int) *process {
@@ -137,9 +137,9 @@ func (s *schedule) process(nth int) *process {
 	return p
 }
 
-// start makes a new recorder, as a new process does.
+// start makes a new recorder, as a restarted process does.
 func (p *process) start() {
-	p.recorder = ledger.NewRecorder(ledger.Config{Store: &wire{schedule: p.schedule, cut: p.isDead}, Log: slog.New(slog.DiscardHandler)})
+	p.recorder = ledger.NewRecorder(ledger.Config{Store: &network{schedule: p.schedule, cut: p.isDead}, Log: slog.New(slog.DiscardHandler)})
 }
 
 func (p *process) isDead() bool {
@@ -162,10 +162,10 @@ func columnOf(t *ledger.Totals, nth int) *int64 {
 	return []*int64{&t.PromptTokens, &t.CompletionTokens}[nth]
 }
 
-// pauses between calls.
+// pauses are the possible pauses between calls.
 var pauses = []time.Duration{0, time.Second, 5 * time.Second, 20 * time.Second, time.Minute, 10 * time.Minute}
 
-// work makes calls, and restarts now and then.
+// work records calls, and restarts the process now and then.
 func (p *process) work(calls int) {
 	for range calls {
 		n := int64(1 + p.upTo(1000))
@@ -180,7 +180,7 @@ func (p *process) work(calls int) {
 	}
 }
 
-// stop closes the recorder within a time, and notes what it says is lost.
+// stop closes the recorder within a time, and records what it reports as not written.
 func (p *process) stop(within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -190,7 +190,7 @@ func (p *process) stop(within time.Duration) {
 	}
 }
 
-// rollUp rolls up what is old enough.
+// rollUp rolls up the rows that are old enough.
 func (s *schedule) rollUp(ctx context.Context) {
 	for _, partition := range s.partitions() {
 		var rows []ledger.Row
@@ -204,19 +204,19 @@ func (s *schedule) rollUp(ctx context.Context) {
 		}
 		for _, changes := range ledger.RollUp(rows, time.Now(), time.Time{}) {
 			s.note(&s.faults.taken)
-			_, _ = s.store.Apply(ctx, changes) // a conflict leaves it for the next time
+			_, _ = s.store.Apply(ctx, changes) // after a conflict, the next run does it
 		}
 	}
 }
 
-// partitions returns all that the schedule writes to.
+// partitions returns the partitions that the schedule writes to.
 func (s *schedule) partitions() []string {
 	var all []string
 	for ago := range 3 {
-		all = append(all, ledger.AcrossPartition(time.Now().Add(-time.Duration(ago)*24*time.Hour)))
+		all = append(all, ledger.DayPartition(time.Now().Add(-time.Duration(ago)*24*time.Hour)))
 	}
 	for _, team := range teams {
-		all = append(all, ledger.Partition(team))
+		all = append(all, ledger.SubscriptionPartition(team))
 	}
 	return all
 }
@@ -232,8 +232,7 @@ func (s *schedule) housekeep(ctx context.Context) {
 	}
 }
 
-// sums returns what the ledger has of each process: in the rows of subscriptions, in
-// headline rows and in days.
+// sums returns the totals of the rows of subscriptions, of headline rows and of days.
 func (s *schedule) sums(t *testing.T) (minutes, headlines, days ledger.Totals) {
 	for _, partition := range s.partitions() {
 		var rows []ledger.Row
@@ -275,7 +274,7 @@ func (s *schedule) run(t *testing.T) {
 		calls.Go(func() { p.work(5 + s.upTo(20)) })
 	}
 	calls.Wait()
-	time.Sleep(s.lasts + 2*time.Hour) // what is in doubt becomes sure
+	time.Sleep(s.lasts + 2*time.Hour) // until no write is in doubt
 	for _, p := range processes {
 		p.stop(10 * time.Minute)
 	}
@@ -288,9 +287,9 @@ func (s *schedule) run(t *testing.T) {
 		t.Error(err)
 	}
 	again, _, days := s.sums(t)
-	unsure := processes[0].unsure || processes[1].unsure // a day's row may be written and its minutes lost
+	unsure := processes[0].unsure || processes[1].unsure // then a day's row may be written without its minutes
 	if !again.Equal(minutes) || !unsure && !days.Equal(minutes) {
-		t.Errorf("seed %d: got %d tokens in the rows of subscriptions after housekeeping and %d in closed days, want the %d of before in both", s.seed, again.Tokens(), days.Tokens(), minutes.Tokens())
+		t.Errorf("seed %d: got %d tokens in the rows of subscriptions after housekeeping and %d in closed days, want %d in both, as before", s.seed, again.Tokens(), days.Tokens(), minutes.Tokens())
 	}
 	for name, sum := range map[string]ledger.Totals{subscriptionRows: minutes, "headline rows": headlines, "days": days} {
 		if want := sum.Tokens() * tokenCost; sum.Cost != want {
@@ -300,11 +299,11 @@ func (s *schedule) run(t *testing.T) {
 	for _, p := range processes {
 		for name, sum := range map[string]ledger.Totals{subscriptionRows: minutes, "headline rows": headlines} {
 			got, least := *columnOf(&sum, p.nth), p.counted-p.lost
-			if name != subscriptionRows && p.unsure { // it may have written those of subscriptions only
+			if name != subscriptionRows && p.unsure { // it may have written only the rows of subscriptions
 				least = 0
 			}
 			if got > p.counted || got < least {
-				t.Errorf("seed %d, process %d: got %d tokens in %s, want the %d that it counted, less up to %d that it said were lost", s.seed, p.nth, got, name, p.counted, p.lost)
+				t.Errorf("seed %d, process %d: got %d tokens in %s, want the %d that it counted, minus at most the %d that it reported lost", s.seed, p.nth, got, name, p.counted, p.lost)
 			}
 		}
 	}
@@ -314,11 +313,10 @@ func newSchedule(seed uint64) *schedule {
 	return &schedule{store: memstore.New(nil), seed: seed, dice: rand.New(rand.NewPCG(seed, 18))}
 }
 
-// TestTheLedgerHasWhatProcessesCountedWhateverBreaks: answers are lost, requests come
-// late, processes restart, the store is down for an hour, and rows are rolled up
-// meanwhile. No count is missing or doubled but what a process said it could not write
-// when it stopped.
-func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
+// Answers are lost, requests are late, processes restart, the store is down for an hour, and
+// rows are rolled up meanwhile. Nothing may be counted twice, and only what a process reported
+// as not written, when it stopped, may be missing.
+func TestTheLedgerHasEveryCountOnceWhateverFails(t *testing.T) {
 	t.Parallel()
 	var total faults
 	number := schedules
@@ -335,12 +333,11 @@ func TestTheLedgerHasWhatProcessesCountedWhateverBreaks(t *testing.T) {
 	}
 	t.Logf("%d schedules: %s", number, fmt.Sprintf("%+v", total))
 	if total.lost == 0 || total.late == 0 || total.down == 0 || total.taken == 0 || total.restarted == 0 {
-		t.Errorf("got the faults %+v, want some of each kind: the schedules are not as faulty as they should be", total)
+		t.Errorf("got the faults %+v, want some of each kind", total)
 	}
 }
 
-// TestAKilledProcessLosesItsLastTenSecondsAtMost kills processes at random times.
-func TestAKilledProcessLosesItsLastTenSecondsAtMost(t *testing.T) {
+func TestAKilledProcessLosesAtMostItsLastTenSeconds(t *testing.T) {
 	t.Parallel()
 	number := schedules / 10
 	if testing.Short() {

@@ -7,49 +7,51 @@ import (
 	"iter"
 )
 
-// A Version marks a stored row's content: the store's ETag.
+// A Version identifies the content of a stored row. It is the store's ETag.
 type Version string
 
-// A Change inserts, replaces or deletes a row. A row without a Version is inserted; one
-// with a Version is replaced, or deleted if Delete is set, while it has that version.
+// A Change inserts, replaces or deletes a row. A row without a Version is inserted. A row with
+// a Version is replaced, or deleted if Delete is set, provided that the stored row has that
+// version.
 type Change struct {
 	Row
 	Delete bool
 }
 
-// MaxChanges is the most changes of one transaction. Source:
+// MaxChanges is the most changes in one transaction. Source:
 // https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
 const MaxChanges = 100
 
-// Errors of a Store after which nothing of a transaction was or will be applied. After
-// any other error its outcome is unknown, until the rows are read.
+// Errors of Store.Apply that mean that no change was or will be applied. After any other error
+// the outcome is unknown until the rows are read.
 var (
-	// ErrConflict means that a row has another version, or is there already.
-	ErrConflict = errors.New("the row was written meanwhile")
-	// ErrNotFound means that a row is gone.
+	// ErrConflict means that a row has another version, or exists already.
+	ErrConflict = errors.New("the row was changed meanwhile")
+	// ErrNotFound means that a row to replace or delete doesn't exist.
 	ErrNotFound = errors.New("no such row")
 )
 
-// ErrEdited means that a stored row can't be read as one.
-var ErrEdited = errors.New("the row was edited: delete it, or give it back its columns")
+// ErrUnreadable means that a stored row can't be read as one.
+var ErrUnreadable = errors.New("the row was edited: delete it, or give it back its columns")
 
 // A Store keeps rows.
 type Store interface {
-	// Apply makes all changes or none. The rows must be different ones of one partition,
-	// at most MaxChanges. It returns their new versions in the order of the changes, empty
-	// for those deleted.
+	// Apply makes all changes or none. There may be up to MaxChanges, of different rows of one
+	// partition. It returns the new version of each row, in the order of the changes; empty
+	// for a deleted row.
 	Apply(ctx context.Context, changes []Change) ([]Version, error)
-	// Rows yields the rows of a partition whose row keys are in [from, to), sorted by
-	// them. Empty bounds are none. A row that was edited comes with what can be read of it
-	// and ErrEdited, and the list goes on; any other error ends it.
+	// Rows yields the rows of a partition whose row keys are in [from, to), sorted by row key.
+	// An empty bound doesn't restrict. With a row that somebody edited so that it can't be
+	// read, it yields the readable part and ErrUnreadable, and goes on. Any other error is
+	// the last that it yields.
 	Rows(ctx context.Context, partition, from, to string) iter.Seq2[Row, error]
-	// Partitions yields the partitions that have rows and are in [from, to), sorted. Empty
-	// bounds are none. An error is the last that it yields.
+	// Partitions yields the names in [from, to) of partitions that have rows, sorted. An
+	// empty bound doesn't restrict. An error is the last that it yields.
 	Partitions(ctx context.Context, from, to string) iter.Seq2[string, error]
 }
 
-// Check returns an error unless the changes can be one transaction.
-func Check(changes []Change) error {
+// CheckTransaction returns an error unless a Store can apply the changes in one transaction.
+func CheckTransaction(changes []Change) error {
 	if len(changes) == 0 || len(changes) > MaxChanges {
 		return fmt.Errorf("a transaction of %d changes: make 1 to %d", len(changes), MaxChanges)
 	}

@@ -6,22 +6,23 @@ import (
 	"slices"
 )
 
-// Totals count what happened. Tokens are as settled: told by the model's endpoint, else
-// counted or bounded by Tollgate.
+// Totals are the usage of some calls. Tokens are those that the calls were charged: as stated
+// by the endpoint, or else counted or bounded by Tollgate.
 type Totals struct {
 	// Calls is the number of calls that were admitted and have ended.
 	Calls int64 `json:",omitzero"`
-	// Failed is the number of these that ended with an error: the endpoint's, the
-	// gateway's, or because the caller left.
+	// Failed is the number of Calls that ended with an error of the endpoint or the gateway,
+	// or because the caller left.
 	Failed int64 `json:",omitzero"`
-	// UnknownUsage is the number of these whose tokens no endpoint told.
+	// UnknownUsage is the number of Calls whose tokens no endpoint stated.
 	UnknownUsage int64 `json:",omitzero"`
-	// Shadowed is the number of these that a limit in shadow mode would have refused.
+	// Shadowed is the number of Calls that a limit in shadow mode would have refused.
 	Shadowed int64 `json:",omitzero"`
 	// Refused is the number of calls that limits refused. They are not in Calls.
 	Refused int64 `json:",omitzero"`
-	// RefusedBy is the number of calls that each limit refused, by the limit's name, for
-	// at most maxLimits names. A call that several limits refused counts for each.
+	// RefusedBy is the number of calls that each limit refused, by the limit's name. A call
+	// refused by several limits counts for each. It has at most 32 names, one of which may be
+	// OtherLimits.
 	RefusedBy map[string]int64 `json:",omitzero"`
 
 	// PromptTokens include CachedTokens, which the endpoint read from its cache, and
@@ -30,21 +31,22 @@ type Totals struct {
 	// CompletionTokens include ReasoningTokens.
 	CompletionTokens, ReasoningTokens int64 `json:",omitzero"`
 
-	// Cost is what Calls cost by the prices at their starts, in billionths of the
-	// deployment's currency. It stays as it was counted, whatever becomes of prices.
+	// Cost is the cost of Calls by the prices in effect when they started, in billionths of
+	// the currency's unit. Later changes of prices don't change it.
 	Cost int64 `json:",omitzero"`
-	// Unpriced is the number of Calls that used tokens and had no price: Cost lacks them.
+	// Unpriced is the number of Calls that used tokens but had no price. Cost doesn't include
+	// them.
 	Unpriced int64 `json:",omitzero"`
 }
 
-// maxLimits is the most names that RefusedBy has: more than a call has limits.
-// OtherLimits is the name, which no limit has, that counts for all further ones.
-const (
-	maxLimits   = 32
-	OtherLimits = "(other limits)"
-)
+// maxLimits is the most names in RefusedBy. It is more than the limits of one call.
+const maxLimits = 32
 
-// Add adds u to t. It changes no map that others may have.
+// OtherLimits is the name in RefusedBy under which all further limits are counted. No limit can
+// have this name.
+const OtherLimits = "(other limits)"
+
+// Add adds u to t. It makes a new map for RefusedBy, because others may share the old one.
 func (t *Totals) Add(u Totals) {
 	t.Calls += u.Calls
 	t.Failed += u.Failed
@@ -73,8 +75,8 @@ func (t *Totals) Add(u Totals) {
 	t.RefusedBy = sum
 }
 
-// sumCost adds two costs of 0 or more. A sum beyond the largest int64, some nine billion of
-// the currency's units, is that.
+// sumCost adds two costs of 0 or more. The result is at most the largest int64, about nine
+// billion of the currency's units.
 func sumCost(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
@@ -82,13 +84,13 @@ func sumCost(a, b int64) int64 {
 	return a + b
 }
 
-// Tokens returns the prompt and completion tokens.
+// Tokens returns the sum of prompt and completion tokens.
 func (t Totals) Tokens() int64 { return t.PromptTokens + t.CompletionTokens }
 
-// Empty reports whether nothing was counted.
+// Empty reports whether all totals are 0.
 func (t Totals) Empty() bool { return t.Equal(Totals{}) }
 
-// Equal reports whether both count the same.
+// Equal reports whether all totals are equal.
 func (t Totals) Equal(u Totals) bool {
 	return t.numbers() == u.numbers() && maps.Equal(t.RefusedBy, u.RefusedBy)
 }

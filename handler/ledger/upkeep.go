@@ -12,22 +12,21 @@ import (
 	"time"
 )
 
-// An Upkeep rolls up the ledger, closes days and deletes what is too old. All fields are
-// required.
+// An Upkeep rolls up rows, closes days and deletes old rows. All fields are required.
 type Upkeep struct {
 	Store Store
-	// Retention is how long days are kept. Minutes and hours are not kept longer.
+	// Retention is how long days are kept, in whole days. No row is kept longer.
 	Retention time.Duration
 	Log       *slog.Logger
 }
 
-// A Report counts what an upkeep did.
+// A Report counts what one run of an Upkeep did.
 type Report struct {
-	Subscriptions int64 // that had rows
-	RolledUp      int64 // rows that were taken by others
-	DaysClosed    int64 // days of subscriptions whose rows were replaced by sums, or changed
-	Deleted       int64 // rows past their time
-	Failed        int64 // partitions that couldn't be kept up; the log says why
+	Subscriptions int64 // subscriptions that had rows
+	RolledUp      int64 // rows that were replaced by sums
+	DaysClosed    int64 // sums of days that were written
+	Deleted       int64 // rows that were deleted without being summed
+	Failed        int64 // partitions whose upkeep failed; the log says why
 }
 
 func (r *Report) add(other Report) {
@@ -40,53 +39,54 @@ func (r *Report) add(other Report) {
 
 const day = 24 * time.Hour
 
-// maxConcurrent is the most partitions kept up at once.
+// maxConcurrent is the most partitions read or rolled up at once.
 const maxConcurrent = 8
 
-// An upkeeping is a run of an Upkeep.
-type upkeeping struct {
+// An upkeepRun is a run of an Upkeep.
+type upkeepRun struct {
 	Upkeep
-	now         time.Time
-	over        time.Time // days before this one are to be closed
-	unclosed    time.Time // the first day that may not be closed
-	kept        time.Time // the first day that is kept
-	minutesKept time.Time // the first day whose minutes or hours are kept, if it is closed
+	now             time.Time
+	closeBefore     time.Time // days before this one are to be closed
+	unclosed        time.Time // the first day that may not be closed
+	keepFrom        time.Time // the first day that is kept
+	keepMinutesFrom time.Time // the first day whose minutes or hours are kept, if it is closed
 
 	mu     sync.Mutex
 	report Report
 }
 
-// Run keeps up the whole ledger. It is safe while processes write and others run. With an
-// error the report is valid too; the next run does what this one didn't.
+// Run does the upkeep of the whole ledger. It may run while processes write, and at the same
+// time as other runs. If it returns an error, the report is valid too, and the next run does
+// the rest.
 func (u Upkeep) Run(ctx context.Context) (Report, error) {
 	now := time.Now().UTC()
 	today := now.Truncate(day)
-	k := &upkeeping{Upkeep: u, now: now, over: now.Add(-RollUpAfter).Truncate(day),
-		kept: today.Add(-u.Retention.Truncate(day)), minutesKept: today.Add(-min(HoursFor, u.Retention).Truncate(day))}
+	k := &upkeepRun{Upkeep: u, now: now, closeBefore: now.Add(-RollUpAfter).Truncate(day),
+		keepFrom: today.Add(-u.Retention.Truncate(day)), keepMinutesFrom: today.Add(-min(KeepHours, u.Retention).Truncate(day))}
 	var err error
 	if k.unclosed, err = k.firstUnclosed(ctx); err != nil {
 		return k.report, err
 	}
-	err = errors.Join(k.everySubscription(ctx), k.everyDay(ctx), k.expire(ctx))
+	err = errors.Join(k.subscriptions(ctx), k.headlines(ctx), k.expire(ctx))
 	if err == nil && k.report.Failed > 0 {
 		err = fmt.Errorf("the upkeep of %d partitions of usage failed", k.report.Failed)
 	}
 	return k.report, err
 }
 
-// firstUnclosed returns the day after the last one that is marked as closed, or the first
+// firstUnclosed returns the day after the last day that is marked as closed, or the first day
 // that is kept.
-func (k *upkeeping) firstUnclosed(ctx context.Context) (time.Time, error) {
-	last := k.over.Add(-day)
+func (k *upkeepRun) firstUnclosed(ctx context.Context) (time.Time, error) {
+	last := k.closeBefore.Add(-day)
 	if marked, err := k.isMarked(ctx, last); marked || err != nil {
-		return k.over, err
+		return k.closeBefore, err
 	}
 	var days []time.Time // with rows, oldest first
-	for partition, err := range k.Store.Partitions(ctx, AcrossPartition(k.kept), AcrossPartition(last)) {
+	for partition, err := range k.Store.Partitions(ctx, DayPartition(k.keepFrom), DayPartition(last)) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		if d, err := time.Parse(time.DateOnly, strings.TrimPrefix(partition, across)); err == nil {
+		if d, err := time.Parse(time.DateOnly, strings.TrimPrefix(partition, dayPrefix)); err == nil {
 			days = append(days, d)
 		}
 	}
@@ -95,21 +95,21 @@ func (k *upkeeping) firstUnclosed(ctx context.Context) (time.Time, error) {
 			return d.Add(day), err
 		}
 	}
-	return k.kept, nil
+	return k.keepFrom, nil
 }
 
-// isMarked reports whether a day and all before it are closed.
-func (k *upkeeping) isMarked(ctx context.Context, d time.Time) (bool, error) {
-	mark := closed(d)
-	rows, err := list(k.Store.Rows(ctx, mark.Partition(), mark.RowKey(), mark.RowKey()+separator))
+// isMarked reports whether a day, and all days before it, are marked as closed.
+func (k *upkeepRun) isMarked(ctx context.Context, d time.Time) (bool, error) {
+	mark := closedMark(d)
+	rows, err := collect(k.Store.Rows(ctx, mark.Partition(), mark.RowKey(), mark.RowKey()+separator))
 	return len(rows) > 0, err
 }
 
-// everySubscription rolls up every subscription's rows and closes its days. If all went
-// well, it marks the days as closed.
-func (k *upkeeping) everySubscription(ctx context.Context) error {
-	err := k.each(ctx, func(yield func(string, error) bool) {
-		for _, bounds := range [][2]string{{"", across}, {acrossEnd, ""}} {
+// subscriptions rolls up each subscription's rows and closes its days. If nothing failed, it
+// marks the days as closed.
+func (k *upkeepRun) subscriptions(ctx context.Context) error {
+	err := k.eachPartition(ctx, func(yield func(string, error) bool) {
+		for _, bounds := range [][2]string{{"", dayPrefix}, {dayPrefixEnd, ""}} {
 			for partition, err := range k.Store.Partitions(ctx, bounds[0], bounds[1]) {
 				if !yield(partition, err) {
 					return
@@ -120,26 +120,26 @@ func (k *upkeeping) everySubscription(ctx context.Context) error {
 	if err == nil {
 		err = k.daysWithoutMinutes(ctx)
 	}
-	if err != nil || k.report.Failed > 0 || !k.unclosed.Before(k.over) {
+	if err != nil || k.report.Failed > 0 || !k.unclosed.Before(k.closeBefore) {
 		return err
 	}
-	_, err = k.Store.Apply(ctx, []Change{{Row: closed(k.over.Add(-day))}})
-	if errors.Is(err, ErrConflict) { // another run has marked it
+	_, err = k.Store.Apply(ctx, []Change{{Row: closedMark(k.closeBefore.Add(-day))}})
+	if errors.Is(err, ErrConflict) { // another run marked it
 		return nil
 	}
 	return err
 }
 
-// everyDay rolls up the headline rows of every day.
-func (k *upkeeping) everyDay(ctx context.Context) error {
-	first := earliest(k.minutesKept, k.unclosed).Add(-day)
-	return k.each(ctx, func(yield func(string, error) bool) {
-		for partition, err := range k.Store.Partitions(ctx, AcrossPartition(first), acrossEnd) {
+// headlines rolls up the headline rows of each day.
+func (k *upkeepRun) headlines(ctx context.Context) error {
+	first := earliest(k.keepMinutesFrom, k.unclosed).Add(-day)
+	return k.eachPartition(ctx, func(yield func(string, error) bool) {
+		for partition, err := range k.Store.Partitions(ctx, DayPartition(first), dayPrefixEnd) {
 			if !yield(partition, err) {
 				return
 			}
 		}
-	}, func(ctx context.Context, partition string) error { return k.rollUp(ctx, partition, k.minutesKept) })
+	}, func(ctx context.Context, partition string) error { return k.rollUp(ctx, partition, k.keepMinutesFrom) })
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -149,16 +149,16 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// expire deletes what is read across subscriptions, of days that are no longer kept.
-func (k *upkeeping) expire(ctx context.Context) error {
-	return k.each(ctx, func(yield func(string, error) bool) {
-		for partition, err := range k.Store.Partitions(ctx, across, AcrossPartition(k.kept)) {
+// expire deletes the partitions of days that are no longer kept.
+func (k *upkeepRun) expire(ctx context.Context) error {
+	return k.eachPartition(ctx, func(yield func(string, error) bool) {
+		for partition, err := range k.Store.Partitions(ctx, dayPrefix, DayPartition(k.keepFrom)) {
 			if !yield(partition, err) {
 				return
 			}
 		}
 	}, func(ctx context.Context, partition string) error {
-		rows, err := list(k.Store.Rows(ctx, partition, "", ""))
+		rows, err := collect(k.Store.Rows(ctx, partition, "", ""))
 		if err != nil {
 			return err
 		}
@@ -167,9 +167,9 @@ func (k *upkeeping) expire(ctx context.Context) error {
 	})
 }
 
-// each keeps up partitions, several at a time. A partition's failure is counted and
-// logged; a failure to list them is returned.
-func (k *upkeeping) each(ctx context.Context, partitions iter.Seq2[string, error], keep func(context.Context, string) error) (err error) {
+// eachPartition calls keep with each partition, several at a time. It counts and logs the failure
+// of a partition, and returns an error only if listing them fails.
+func (k *upkeepRun) eachPartition(ctx context.Context, partitions iter.Seq2[string, error], keep func(context.Context, string) error) (err error) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	room := make(chan struct{}, maxConcurrent)
@@ -185,26 +185,26 @@ func (k *upkeeping) each(ctx context.Context, partitions iter.Seq2[string, error
 			defer func() { <-room }()
 			if err := keep(ctx, partition); err != nil && ctx.Err() == nil {
 				k.count(Report{Failed: 1})
-				k.Log.Warn("usage could not be rolled up", "partition", partition, "cause", err.Error())
+				k.Log.Warn("the upkeep of usage failed for a partition", "partition", partition, "cause", err.Error())
 			}
 		})
 	}
 	return nil
 }
 
-func (k *upkeeping) count(r Report) {
+func (k *upkeepRun) count(r Report) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.report.add(r)
 }
 
-// subscription keeps up a subscription's rows. It closes days before it rolls up rows that
-// came late for them, so that, if it stops in between, those rows still tell the next run
-// to close the days again.
-func (k *upkeeping) subscription(ctx context.Context, partition string) error {
+// subscription does the upkeep of a subscription's rows. It closes a day before it rolls up
+// rows that arrived late for the day, so that, if it fails in between, the next run finds
+// these rows and closes the day again.
+func (k *upkeepRun) subscription(ctx context.Context, partition string) error {
 	k.count(Report{Subscriptions: 1})
-	gone := earliest(k.minutesKept, k.unclosed)
-	days, err := k.daysToClose(ctx, partition, gone)
+	deleteBefore := earliest(k.keepMinutesFrom, k.unclosed)
+	days, err := k.daysToClose(ctx, partition, deleteBefore)
 	if err != nil {
 		return err
 	}
@@ -213,5 +213,5 @@ func (k *upkeeping) subscription(ctx context.Context, partition string) error {
 			return err
 		}
 	}
-	return k.rollUp(ctx, partition, gone)
+	return k.rollUp(ctx, partition, deleteBefore)
 }

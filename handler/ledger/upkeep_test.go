@@ -21,9 +21,9 @@ const (
 	retention = 90 * day
 )
 
-// An era is months of a ledger that processes write to and housekeeping keeps up, while
+// An simulation is months of a ledger that processes write to and housekeeping keeps up, while
 // the store fails now and then.
-type era struct {
+type simulation struct {
 	*testing.T
 	mu      sync.Mutex
 	dice    *rand.Rand
@@ -33,8 +33,8 @@ type era struct {
 	process int
 }
 
-func newEra(t *testing.T, seed uint64) *era {
-	e := &era{T: t, dice: rand.New(rand.NewPCG(seed, 2)), minutes: make(map[ledger.Key]int64)}
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	e := &simulation{T: t, dice: rand.New(rand.NewPCG(seed, 2)), minutes: make(map[ledger.Key]int64)}
 	e.store = memstore.New(func(string) (bool, error) {
 		if e.roll(100) >= e.trouble {
 			return true, nil
@@ -44,14 +44,14 @@ func newEra(t *testing.T, seed uint64) *era {
 	return e
 }
 
-func (e *era) roll(n int) int {
+func (e *simulation) roll(n int) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.dice.IntN(n)
 }
 
-// put stores a row that no other process writes to, sooner or later.
-func (e *era) put(row ledger.Row) {
+// put stores a row that no other process writes, and retries until that succeeds.
+func (e *simulation) put(row ledger.Row) {
 	for range 100 {
 		if _, err := e.store.Apply(e.Context(), []ledger.Change{{Row: row}}); err == nil || errors.Is(err, ledger.ErrConflict) {
 			return
@@ -60,9 +60,9 @@ func (e *era) put(row ledger.Row) {
 	e.Fatal("the store failed a hundred times")
 }
 
-// call has a new process count some calls some time ago, and write them to its rows. It
-// may be killed before it writes to the day.
-func (e *era) call(ago time.Duration) {
+// call writes the rows of a new process that counted some calls some time ago. It may be
+// killed before it writes the day's row.
+func (e *simulation) call(ago time.Duration) {
 	e.process++
 	row := ledger.Row{Key: ledger.Key{Subscription: fmt.Sprintf("team-%d", e.roll(3)), Model: fmt.Sprintf("m%d", e.roll(2)), Span: ledger.Minute, Start: time.Now().Add(-ago).Unix() / 60},
 		Process: fmt.Sprintf("P%d", e.process), Revision: 1, Totals: ledger.Totals{Calls: int64(1 + e.roll(9))}}
@@ -78,8 +78,8 @@ func (e *era) call(ago time.Duration) {
 	}
 }
 
-// keepUp runs housekeeping, two at once now and then.
-func (e *era) keepUp() (err error) {
+// keepUp runs the upkeep, now and then twice at the same time.
+func (e *simulation) keepUp() (err error) {
 	upkeep := ledger.Upkeep{Store: e.store, Retention: retention, Log: slog.New(slog.DiscardHandler)}
 	var runs sync.WaitGroup
 	if e.roll(3) == 0 {
@@ -90,17 +90,17 @@ func (e *era) keepUp() (err error) {
 	return err
 }
 
-// check compares what is stored now with what was stored, of days and minutes that are
-// kept.
-func (e *era) check(closed bool) {
+// check compares the hours and days in the ledger with the calls that were stored. It compares
+// only those that are kept, and days only if they are closed.
+func (e *simulation) check(closed bool) {
 	e.Helper()
 	trouble := e.trouble
 	e.trouble = 0
 	defer func() { e.trouble = trouble }()
 	today := time.Now().UTC().Truncate(day)
-	wantHours, wantDays, gotHours, gotDays := make(book), make(book), make(book), make(book)
+	wantHours, wantDays, gotHours, gotDays := make(callsByHour), make(callsByHour), make(callsByHour), make(callsByHour)
 	for key, calls := range e.minutes {
-		if hour := key; !key.Time().Before(today.Add(-ledger.HoursFor)) {
+		if hour := key; !key.Time().Before(today.Add(-ledger.KeepHours)) {
 			hour.Span, hour.Start = ledger.Hour, key.Start-key.Start%60
 			wantHours[hour] += calls
 			hour.Subscription = ""
@@ -132,8 +132,8 @@ func (e *era) check(closed bool) {
 			}
 		}
 	}
-	for key := range gotHours { // those of days that aren't closed may be there for longer
-		if key.Time().Before(today.Add(-ledger.HoursFor)) {
+	for key := range gotHours { // hours of days that aren't closed may be kept longer
+		if key.Time().Before(today.Add(-ledger.KeepHours)) {
 			delete(gotHours, key)
 		}
 	}
@@ -145,10 +145,9 @@ func (e *era) check(closed bool) {
 	}
 }
 
-// TestMonthsOfUpkeep: processes are killed before they write to days, rows come late, the
-// store fails, two run at once, and nothing runs for days when nobody calls. Hours and
-// days, once closed, say what was stored in minutes, to the last call.
-func TestMonthsOfUpkeep(t *testing.T) {
+// Processes are killed before they write days, rows arrive late, the store fails, two runs
+// overlap, and sometimes nothing runs for days.
+func TestHoursAndClosedDaysHaveEveryCallOfTheirMinutes(t *testing.T) {
 	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 3
@@ -156,7 +155,7 @@ func TestMonthsOfUpkeep(t *testing.T) {
 	for seed := range seeds {
 		failed := !t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := newEra(t, seed)
+				e := newSimulation(t, seed)
 				for end := time.Now().Add(100 * day); time.Now().Before(end); {
 					for range e.roll(4) {
 						e.call([]time.Duration{0, 0, 0, 50 * time.Minute, 5 * time.Hour, 4 * day}[e.roll(6)])
@@ -179,14 +178,14 @@ func TestMonthsOfUpkeep(t *testing.T) {
 	}
 }
 
-// TestADayIsClosedBeforeItsMinutesGo: a process is killed before it writes to the day, and
-// nobody calls for months, so that nothing runs. The first run finds minutes past their
-// time. Whatever fails of it, the day has all of them in the end, and they are gone.
-func TestADayIsClosedBeforeItsMinutesGo(t *testing.T) {
+// A process is killed before it writes the day's row, and then nothing runs for months. The
+// first run finds minutes older than they are kept. Whichever write of it fails, the day must
+// have all of them in the end.
+func TestADayIsClosedBeforeItsMinutesAreDeleted(t *testing.T) {
 	for failing := range 5 {
 		synctest.Test(t, func(t *testing.T) {
 			writes := -1000
-			s := shelf{t, ledger.Reader{Store: memstore.New(func(operation string) (bool, error) {
+			s := fixture{t, ledger.Reader{Store: memstore.New(func(operation string) (bool, error) {
 				if operation == "apply" {
 					writes++
 				}
@@ -212,9 +211,9 @@ func TestADayIsClosedBeforeItsMinutesGo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.expect(fmt.Sprintf("write %d fails: the day", failing), told(days.Items), "01T00:00 team-a 250")
+			s.expect(fmt.Sprintf("write %d fails: the day", failing), format(days.Items), "01T00:00 team-a 250")
 			for row := range s.Store.Rows(t.Context(), team, "", "") {
-				t.Fatalf("write %d fails: got the row %s, want none of 75 days ago", failing, row.RowKey())
+				t.Fatalf("write %d fails: got the row %s, want no minutes or hours of 75 days ago", failing, row.RowKey())
 			}
 			if writes < failing {
 				t.Errorf("got %d writes, want more than the %d before the one that fails", writes, failing)
@@ -223,10 +222,9 @@ func TestADayIsClosedBeforeItsMinutesGo(t *testing.T) {
 	}
 }
 
-// TestUsageIsNotKeptLongerThanDays, be it minutes, headline rows or days.
-func TestUsageIsNotKeptLongerThanDays(t *testing.T) {
+func TestNoRowIsKeptLongerThanTheRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newShelf(t)
+		s := newFixture(t)
 		s.record("P1", "team-a", "R1", began, 5)
 		upkeep := ledger.Upkeep{Store: s.Store, Retention: 3 * day, Log: slog.New(slog.DiscardHandler)}
 		for range 6 * 24 {
@@ -247,7 +245,7 @@ func TestUsageIsNotKeptLongerThanDays(t *testing.T) {
 				t.Fatalf("%s later: got %d days and %d hours with usage, want one of each: %t", time.Since(began), len(days.Items), len(series.Items), kept)
 			}
 		}
-		for partition := range s.Store.Partitions(t.Context(), "", ledger.AcrossPartition(began.Add(day))) {
+		for partition := range s.Store.Partitions(t.Context(), "", ledger.DayPartition(began.Add(day))) {
 			t.Errorf("after 6 days: got rows in %q, want none", partition)
 		}
 	})

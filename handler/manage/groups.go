@@ -142,9 +142,9 @@ func (c *call) deleteSubscription() (*result, error) {
 }
 
 // deleteTerms reads the terms of a deletion from the request.
-func (c *call) deleteTerms(kind string) (subscription.DeleteTerms, error) {
+func (c *call) deleteTerms(kind string) (subscription.DeleteOptions, error) {
 	q := c.query()
-	terms := subscription.DeleteTerms{Force: q.flag("force"), DryRun: q.flag("dryRun")}
+	terms := subscription.DeleteOptions{Force: q.flag("force"), DryRun: q.flag("dryRun")}
 	if err := q.err(); err != nil {
 		return terms, err
 	}

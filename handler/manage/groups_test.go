@@ -37,7 +37,7 @@ func TestAGroupCanBeCreatedReadChangedReplacedAndDeleted(t *testing.T) {
 	}
 	f.must("PUT", "/groups/lab", `{"parent":"org"}`)
 	f.must("PATCH", "/subscriptions/team-a", `{"group":"lab"}`)
-	var account subscription.Account
+	var account subscription.Details
 	if f.must("GET", "/subscriptions/team-a", "").decode(t, &account); len(account.Groups) != 2 || account.Groups[0].ID != "lab" || account.Groups[1].ID != "org" {
 		t.Errorf("the subscription's groups: got %+v, want lab and org", account.Groups)
 	}
@@ -113,7 +113,7 @@ func TestTheShortFormChangesTheLimitNamedTokens(t *testing.T) {
 
 	overrides := func(patch, want string) {
 		t.Helper()
-		var account subscription.Account
+		var account subscription.Details
 		f.must("PATCH", "/subscriptions/team-a", patch).decode(t, &account)
 		if got := overridesOf(t, account); got != want {
 			t.Errorf("%s: got overrides %s, want %s", patch, got, want)

@@ -42,7 +42,7 @@ func (c *call) rotateKey() (*result, error) {
 }
 
 // issueFunc is Registry.CreateKey or Registry.RotateKey.
-type issueFunc func(context.Context, subscription.Pepper, string, subscription.KeySlot, subscription.KeyTerms) (string, subscription.KeyRecord, error)
+type issueFunc func(context.Context, subscription.Pepper, string, subscription.KeySlot, subscription.KeyOptions) (string, subscription.KeyRecord, error)
 
 // issueKey answers with a new key. If the key was stored but deleting an older one
 // failed, the answer has the key and a warning.
@@ -51,7 +51,7 @@ func (c *call) issueKey(given keyTerms, issue issueFunc) (*result, error) {
 		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "no_pepper", Detail: "Keys can't be created here: KEY_PEPPER is not set."}
 	}
 	key, record, err := issue(c.Context(), *c.api.config.Pepper, c.PathValue("id"), subscription.KeySlot(c.PathValue("slot")),
-		subscription.KeyTerms{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
+		subscription.KeyOptions{Expires: given.Expires, Overlap: time.Duration(given.Overlap)})
 	if key == "" {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func TestAChangeBasedOnAnOlderVersionIsRefused(t *testing.T) {
 func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	f := newFixture(t)
 	made := f.must("PUT", "/subscriptions/b", `{"tier":"gold","overrides":{"tokensPerMinute":50,"maxWait":"2s"}}`)
-	var account subscription.Account
+	var account subscription.Details
 	if made.decode(t, &account); made.status != http.StatusCreated || account.Rules.Limits[0].PerMinute != 50 || account.Created.IsZero() || account.Keys == nil {
 		t.Errorf("created: got %d %s, want 50 tokens a minute and an empty list of keys", made.status, made.text)
 	}
@@ -118,14 +118,14 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	f.must("PUT", "/tiers/silver", `{"tokensPerMinute":100}`)
 	back := strings.Replace(f.must("PATCH", "/subscriptions/b", `{"tier":"silver"}`).text, `"b"`, `"b","name":"B"`, 1)
 	f.must("PUT", "/subscriptions/b", back, "If-Match", f.must("GET", "/subscriptions/b", "").header.Get("ETag"))
-	var after subscription.Account // a new value: decoding into the old one would keep fields that are absent now
+	var after subscription.Details // a new value: decoding into the old one would keep fields that are absent now
 	f.must("GET", "/subscriptions/b", "").decode(t, &after)
 	if after.Name != "B" || after.Tier != "silver" || after.Rules.Limits[0].PerMinute != 100 || !after.Created.Equal(account.Created) {
 		t.Errorf("replaced: got %+v, want name B, tier silver and its limit, created at the same time", after)
 	}
 }
 
-func overridesOf(t *testing.T, a subscription.Account) string {
+func overridesOf(t *testing.T, a subscription.Details) string {
 	t.Helper()
 	text, err := json.Marshal(a.Overrides)
 	if err != nil {
@@ -165,7 +165,7 @@ func TestKeysCanBeCreatedRotatedExpiredAndRevoked(t *testing.T) {
 	if !accepted(first.Key) || !accepted(second.Key) {
 		t.Errorf("keys valid during the overlap: got first %t, second %t; want both", accepted(first.Key), accepted(second.Key))
 	}
-	var account subscription.Account
+	var account subscription.Details
 	f.must("GET", "/subscriptions/team-a", "").decode(t, &account)
 	if len(account.Keys) != 2 || slices.IndexFunc(account.Keys, func(k subscription.KeyRecord) bool { return !k.Expires.IsZero() }) < 0 {
 		t.Errorf("keys: got %+v, want two, one of which expires", account.Keys)

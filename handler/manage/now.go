@@ -30,7 +30,7 @@ func (c *call) readNow() (*result, error) {
 		return nil, err
 	}
 	running := time.Now().UTC().Truncate(time.Minute)
-	used, err := c.api.config.Ledger.Everyone(c.Context(), running.Add(-time.Minute), running.Add(time.Minute), ledger.Minute)
+	used, err := c.api.config.Ledger.AllSubscriptions(c.Context(), running.Add(-time.Minute), running.Add(time.Minute), ledger.Minute)
 	if err != nil {
 		return nil, err
 	}

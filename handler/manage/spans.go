@@ -18,8 +18,8 @@ var spansBy = map[string]struct {
 	usual time.Duration
 	kept  time.Duration
 }{
-	"minute": {ledger.Minute, time.Hour, ledger.MinutesFor},
-	"hour":   {ledger.Hour, day, ledger.HoursFor},
+	"minute": {ledger.Minute, time.Hour, ledger.KeepMinutes},
+	"hour":   {ledger.Hour, day, ledger.KeepHours},
 	"day":    {ledger.Day, 30 * day, 0},
 	"month":  {ledger.Month, 365 * day, 0},
 }

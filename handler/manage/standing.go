@@ -87,7 +87,7 @@ func (c *call) countersOf(asked owner) (func(Standing) bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		below = subscription.Below(groups, asked.group)
+		below = subscription.WithinGroup(groups, asked.group)
 	}
 	return func(s Standing) bool {
 		_, member := slices.BinarySearch(members, s.Subscription)

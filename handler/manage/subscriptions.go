@@ -41,7 +41,7 @@ func (c *call) readSubscription() (*result, error) {
 // answerAccount answers with a subscription, what its calls obey, and its keys.
 func (c *call) answerAccount(registry subscription.Registry, created bool) (*result, error) {
 	id := c.PathValue("id")
-	account, err := registry.Account(c.Context(), id)
+	account, err := registry.Details(c.Context(), id)
 	if err != nil {
 		return nil, explainMissing("", err)
 	}
@@ -112,7 +112,7 @@ func (c *call) putSubscription() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var given subscription.Account
+	var given subscription.Details
 	if err := c.decodeBody(&given, false); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func (c *call) putTier() (*result, error) {
 		return nil, err
 	}
 	id := c.PathValue("id")
-	if err := errors.Join(checkPathID(id, given.ID), given.CheckOneForm()); err != nil {
+	if err := errors.Join(checkPathID(id, given.ID), given.CheckSingleForm()); err != nil {
 		return nil, err
 	}
 	return c.setTier(precondition.checkReplace, func(t *subscription.Tier) error {
@@ -57,14 +57,14 @@ func (c *call) patchTier() (*result, error) {
 	if err := rejectReadOnly(patch, "id", "version"); err != nil {
 		return nil, err
 	}
-	if patch, err = subscription.ShortFormZeros(patch); err != nil {
+	if patch, err = subscription.ZeroShortFormNulls(patch); err != nil {
 		return nil, err
 	}
 	var given struct{ Limits json.RawMessage }
 	_ = json.Unmarshal(patch, &given) // an object: rejectReadOnly checked it
 	return c.setTier(precondition.check, func(t *subscription.Tier) error {
 		if t.Rules, err = applyPatch(t.Rules, patch); err == nil && given.Limits != nil {
-			err = t.CheckOneForm()
+			err = t.CheckSingleForm()
 		}
 		return err
 	})

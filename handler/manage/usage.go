@@ -23,7 +23,7 @@ type Counters interface {
 // Ledger reads what happened; see ledger.Reader.
 type Ledger interface {
 	Subscription(ctx context.Context, id string, from, to time.Time, by ledger.Span) (ledger.Series, error)
-	Everyone(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
+	AllSubscriptions(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 }
 
@@ -115,14 +115,14 @@ func (c *call) read(asked historyQuery) (ledger.Series, error) {
 	reader := c.api.config.Ledger
 	switch {
 	case asked.subscription != "":
-		if _, err := c.registry().Account(c.Context(), asked.subscription); err != nil {
+		if _, err := c.registry().Details(c.Context(), asked.subscription); err != nil {
 			return ledger.Series{}, err
 		}
 		return reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by)
 	case asked.tier != "" || asked.group != "":
 		return c.readMembers(asked)
-	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.HoursFor)):
-		return reader.Everyone(c.Context(), asked.from, asked.to, asked.by)
+	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.KeepHours)):
+		return reader.AllSubscriptions(c.Context(), asked.from, asked.to, asked.by)
 	}
 	return reader.Days(c.Context(), asked.from, asked.to, asked.by)
 }
@@ -193,7 +193,7 @@ func (c *call) belowGroup(id string) (func(subscription.Subscription) bool, erro
 		return nil, err
 	}
 	groups, err := c.api.config.Store.Groups(c.Context())
-	below := subscription.Below(groups, id)
+	below := subscription.WithinGroup(groups, id)
 	return func(s subscription.Subscription) bool { return below(s.Group) }, err
 }
 

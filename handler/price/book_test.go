@@ -14,13 +14,13 @@ import (
 	"tollgate/handler/price/memstore"
 )
 
-// A slow store takes a time for each reading, and counts readings.
+// A slow store delays and counts readings.
 type slow struct {
 	memstore.Store
-	takes    time.Duration
+	takes    time.Duration // delay of each reading
 	readings atomic.Int64
-	running  atomic.Int64
-	together atomic.Int64 // the most readings at once
+	running  atomic.Int64 // readings in progress
+	together atomic.Int64 // the most readings in progress at once
 }
 
 func (s *slow) Read(ctx context.Context) (price.Snapshot, error) {
@@ -49,7 +49,7 @@ func (s *slow) set(t *testing.T, prompt price.Decimal) {
 	}
 }
 
-// wantCost asks for a quote, which must take at most some time, and prices a token.
+// wantCost checks that a quote comes within a time and prices a prompt token at want.
 func wantCost(t *testing.T, b *price.Book, within time.Duration, want int64) {
 	t.Helper()
 	started := time.Now()
@@ -81,7 +81,7 @@ func TestABookReadsOnceInHalfAMinuteForAllCalls(t *testing.T) {
 		wantCost(t, b, 0, 1_000)
 		time.Sleep(2 * time.Second)
 		for range 50 {
-			all.Go(func() { wantCost(t, b, 0, 1_000) }) // by the list of before, without waiting
+			all.Go(func() { wantCost(t, b, 0, 1_000) }) // from the old list, without waiting
 		}
 		all.Wait()
 		synctest.Wait()
@@ -105,7 +105,7 @@ func TestAnOldListIsReadAgainBeforeItIsUsed(t *testing.T) {
 	})
 }
 
-func TestABookGoesByItsListWhileTheStoreIsDown(t *testing.T) {
+func TestABookUsesItsLastListWhileTheStoreIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(slow)
 		store.set(t, "1")
@@ -118,7 +118,7 @@ func TestABookGoesByItsListWhileTheStoreIsDown(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		before := store.readings.Load()
 		for range 100 {
-			wantCost(t, b, 0, 1_000) // a list that is known to be all there is doesn't block
+			wantCost(t, b, 0, 1_000) // the last reading failed, so calls don't wait for the next
 			time.Sleep(100 * time.Millisecond)
 		}
 		if got := store.readings.Load() - before; got > 3 {
@@ -134,7 +134,7 @@ func TestABookGoesByItsListWhileTheStoreIsDown(t *testing.T) {
 	})
 }
 
-func TestWithoutAListNothingIsQuoted(t *testing.T) {
+func TestQuoteFailsIfPricesWereNeverRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := new(slow)
 		store.Fail(errors.New("down"))
@@ -154,7 +154,7 @@ func TestWithoutAListNothingIsQuoted(t *testing.T) {
 	})
 }
 
-func TestACallThatLeavesDoesNotEndTheReading(t *testing.T) {
+func TestAReadingGoesOnWhenItsCallerLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &slow{takes: time.Second}
 		store.set(t, "1")
@@ -171,7 +171,7 @@ func TestACallThatLeavesDoesNotEndTheReading(t *testing.T) {
 	})
 }
 
-func TestAReadingIsBounded(t *testing.T) {
+func TestAReadingEndsAfterTwoSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, started := price.NewBook(&slow{takes: time.Hour}), time.Now()
 		if _, err := b.Quote(t.Context(), "m", nil, noon); !errors.Is(err, price.ErrUnavailable) || time.Since(started) > 2*time.Second {

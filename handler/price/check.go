@@ -11,63 +11,66 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Served says what a gateway serves, for Check.
+// Served lists what a gateway serves, for Check.
 type Served struct {
-	Models    []string // that calls may name; nil: unknown
-	Endpoints []string // by name; nil: unknown
+	Models    []string // names that calls may use; nil: unknown
+	Endpoints []string // names of endpoints; nil: unknown
 }
 
-// A FindingKind is what a Finding is about.
+// A FindingKind classifies a Finding.
 type FindingKind string
 
-// The kinds of findings. The first four are Wrong.
+// The kinds of findings. The first four affect calls.
 const (
-	NoCurrency FindingKind = "currency"   // prices have no currency
-	NoPrice    FindingKind = "unpriced"   // a served model has no price
-	Unreadable FindingKind = "unreadable" // a price can't be used
-	Partial    FindingKind = "partial"    // a price leaves something out, and nobody has accepted that
-	Changes    FindingKind = "changes"    // a price begins, or ends with the next, soon
-	Jump       FindingKind = "jump"       // a price differs from the one before by more than tenfold, or has other multipliers
-	Endpoint   FindingKind = "endpoint"   // a multiplier is for an endpoint that there isn't
-	Unserved   FindingKind = "unserved"   // a price is of a model that isn't served
+	NoCurrency      FindingKind = "currency"   // there are prices but no currency
+	NoPrice         FindingKind = "unpriced"   // a served model has no price
+	UnusablePrice   FindingKind = "unreadable" // a price is invalid or can't be read
+	PartialPrice    FindingKind = "partial"    // a price is partial, and no operator has accepted that
+	UpcomingChange  FindingKind = "changes"    // a price begins within 14 days
+	LargeChange     FindingKind = "jump"       // a coming price differs from the one before by more than tenfold, or lacks one of its multipliers
+	UnknownEndpoint FindingKind = "endpoint"   // a multiplier is for an endpoint that doesn't exist
+	UnservedModel   FindingKind = "unserved"   // a price is for a model that isn't served
 )
 
-// Wrong reports whether calls are affected now: under a limit in cost they are refused.
-func (k FindingKind) Wrong() bool {
-	return k == NoCurrency || k == NoPrice || k == Unreadable || k == Partial
+// AffectsCalls reports whether the finding affects calls now: those that a limit in cost
+// applies to are refused.
+func (k FindingKind) AffectsCalls() bool {
+	return k == NoCurrency || k == NoPrice || k == UnusablePrice || k == PartialPrice
 }
 
-// A Finding is something about prices that an operator should know.
+// A Finding is a mistake in the prices, or a change that an operator should know of.
 type Finding struct {
-	Model   string      `json:"model,omitempty"`
+	Model   string      `json:"model,omitempty"` // empty: it concerns all models
 	Kind    FindingKind `json:"kind"`
-	Problem string      `json:"problem"`
-	Fix     string      `json:"fix"`
+	Problem string      `json:"problem"` // a sentence without its subject, the model
+	Fix     string      `json:"fix"`     // what to do, as an imperative
 }
 
-// soon is how far ahead of its beginning a price is reported.
-const soon = 14 * 24 * time.Hour
+// noticePeriod is how long before it begins a price is reported.
+const noticePeriod = 14 * 24 * time.Hour
 
-// Check returns what an operator should know about the stored prices, wrong ones first.
+// Check looks for mistakes and coming changes in the stored prices. Findings that affect
+// calls come first, then those of each model.
 func Check(stored Snapshot, served Served, now time.Time) []Finding {
-	c := &checking{list: NewList(stored), served: served, now: now, found: []Finding{}}
+	c := &checker{list: NewList(stored), served: served, now: now, found: []Finding{}}
 	if len(stored.Prices) > 0 && stored.Currency.Code == "" {
-		c.add("", NoCurrency, "the prices have no currency", "set it with 'tollgate price currency USD', say")
+		c.add("", NoCurrency, "the prices have no currency", "set it, for example with 'tollgate price currency USD'")
 	}
 	for _, model := range served.Models {
 		if _, known := c.list.rows[model]; !known {
-			c.add(model, NoPrice, "has no price", setIt(model))
+			c.add(model, NoPrice, "has no price", howToSet(model))
 		}
 	}
 	for _, model := range c.list.models() {
-		c.model(model)
+		c.checkModelPrices(model)
 	}
 	slices.SortStableFunc(c.found, func(a, b Finding) int {
-		return cmp.Or(order(b.Kind.Wrong())-order(a.Kind.Wrong()), cmp.Compare(a.Model, b.Model))
+		return cmp.Or(order(b.Kind.AffectsCalls())-order(a.Kind.AffectsCalls()), cmp.Compare(a.Model, b.Model))
 	})
 	return c.found
 }
 
+// order returns the sort order of false before true.
 func order(yes bool) int {
 	if yes {
 		return 1
@@ -75,82 +78,84 @@ func order(yes bool) int {
 	return 0
 }
 
-// A checking collects findings.
-type checking struct {
+// A checker collects findings.
+type checker struct {
 	list   *List
 	served Served
 	now    time.Time
 	found  []Finding
 }
 
-func (c *checking) add(model string, kind FindingKind, problem, fix string) {
+func (c *checker) add(model string, kind FindingKind, problem, fix string) {
 	c.found = append(c.found, Finding{model, kind, problem, fix})
 }
 
-func setIt(model string) string {
+// howToSet returns the fix for a model without a price.
+func howToSet(model string) string {
 	return fmt.Sprintf("set it with 'tollgate price set %s --prompt … --completion …', with 0 if it is free", model)
 }
 
-// model checks the prices of a model: those in effect and later, and what is between one
-// and the next.
-func (c *checking) model(model string) {
-	in, until := c.list.at(model, c.now)
+// checkModelPrices checks the current and later prices of a model, and the changes from each
+// to the next.
+func (c *checker) checkModelPrices(model string) {
+	in, until := c.list.inEffect(model, c.now)
 	isServed := c.served.Models == nil || slices.Contains(c.served.Models, model)
 	switch {
 	case !isServed:
-		c.add(model, Unserved, "has a price, and the gateway doesn't serve it", "correct its name, or delete its prices with 'tollgate price delete'")
+		c.add(model, UnservedModel, "has a price, but the gateway doesn't serve it", "correct its name, or delete its prices with 'tollgate price delete'")
 	case in == nil:
-		c.add(model, NoPrice, "has no price before "+string(DateOf(until)), setIt(model))
+		c.add(model, NoPrice, "has no price before "+string(DateOf(until)), howToSet(model))
 	}
 	var before *row
 	for i := range c.list.rows[model] {
 		r := &c.list.rows[model][i]
 		if r == in || r.start.After(c.now) {
-			c.row(r)
+			c.checkRow(r)
 		}
 		if before != nil && before.fault == nil && r.fault == nil && r.start.After(c.now) {
-			c.pair(before, r)
+			c.checkChange(before, r)
 		}
 		before = r
 	}
 }
 
-// row checks one price.
-func (c *checking) row(r *row) {
+// checkRow checks one price.
+func (c *checker) checkRow(r *row) {
 	if r.fault != nil {
-		c.add(r.Model, Unreadable, fmt.Sprintf("its price from %s can't be used: %s", r.From, strings.ReplaceAll(r.fault.Error(), "\n", "; ")), fmt.Sprintf("set it again with 'tollgate price set %s --from %s'", r.Model, r.From))
+		c.add(r.Model, UnusablePrice, fmt.Sprintf("its price from %s can't be used: %s", r.From, strings.ReplaceAll(r.fault.Error(), "\n", "; ")), fmt.Sprintf("set it again with 'tollgate price set %s --from %s'", r.Model, r.From))
 		return
 	}
 	if len(r.Partial) > 0 && !r.AcceptPartial {
-		c.add(r.Model, Partial, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), fmt.Sprintf("calls may cost more than the price says: accept that with 'tollgate price set %s --from %s --accept-partial'", r.Model, r.From))
+		c.add(r.Model, PartialPrice, fmt.Sprintf("its price from %s also depends on %s", r.From, strings.Join(r.Partial, ", ")), fmt.Sprintf("calls may cost more than the price says: accept that with 'tollgate price set %s --from %s --accept-partial'", r.Model, r.From))
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(r.Multipliers)) {
 		if c.served.Endpoints != nil && !slices.Contains(c.served.Endpoints, endpoint) {
-			c.add(r.Model, Endpoint, fmt.Sprintf("its price from %s has a multiplier for the endpoint %s, which there isn't", r.From, endpoint), "use the name that the endpoint has in UPSTREAMS")
+			c.add(r.Model, UnknownEndpoint, fmt.Sprintf("its price from %s has a multiplier for the endpoint %s, which doesn't exist", r.From, endpoint), "use the name that the endpoint has in UPSTREAMS")
 		}
 	}
-	if r.start.After(c.now) && r.start.Before(c.now.Add(soon)) {
-		c.add(r.Model, Changes, fmt.Sprintf("on %s its price changes to prompt %s, completion %s", r.From, r.Prompt, r.Completion), "nothing, if that is right")
+	if r.start.After(c.now) && r.start.Before(c.now.Add(noticePeriod)) {
+		c.add(r.Model, UpcomingChange, fmt.Sprintf("on %s its price changes to prompt %s, completion %s", r.From, r.Prompt, r.Completion), "do nothing if that is intended")
 	}
 }
 
-// pair checks a later price against the one before.
-func (c *checking) pair(before, after *row) {
-	for _, change := range Tenfold(before.Rates, after.Rates) {
-		c.add(after.Model, Jump, fmt.Sprintf("on %s %s", after.From, change), "check that it is right")
+// checkChange checks a later price against the one before.
+func (c *checker) checkChange(before, after *row) {
+	for _, change := range TenfoldChanges(before.Rates, after.Rates) {
+		c.add(after.Model, LargeChange, fmt.Sprintf("on %s %s", after.From, change), "check that it is intended")
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(before.multipliers)) {
 		if _, named := after.multipliers[endpoint]; !named && before.multipliers[endpoint] != limit.Nano {
-			c.add(after.Model, Jump, fmt.Sprintf("from %s on, the endpoint %s has no multiplier any more", after.From, endpoint), "set it there too, or 1")
+			c.add(after.Model, LargeChange, fmt.Sprintf("from %s, the endpoint %s no longer has a multiplier", after.From, endpoint), "set it for that price too, or set it to 1")
 		}
 	}
 }
 
-// Tenfold returns which rates differ by more than tenfold, or are free on one side only:
-// likely a mistake, such as a price for a thousand tokens. A missing rate is what it costs.
-func Tenfold(before, after Rates) (changes []string) {
-	a, errA := before.rates()
-	b, errB := after.rates()
+// TenfoldChanges returns which rates differ by more than tenfold, or are free on one side only:
+// likely a mistake, such as a price for a thousand tokens. A missing rate counts as the rate
+// that is charged instead.
+func TenfoldChanges(before, after Rates) (changes []string) {
+	a, errA := before.inNano()
+	b, errB := after.inNano()
 	if errA != nil || errB != nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ func findings(all []price.Finding) string {
 	return text.String()
 }
 
-func TestCheckNamesWhatAnOperatorShouldKnow(t *testing.T) {
+func TestCheckReportsMistakesAndComingChanges(t *testing.T) {
 	of := func(model string, from price.Date, r price.Rates) price.Price {
 		p := since(from, r)
 		p.Model = model
@@ -42,19 +42,19 @@ unpriced later: has no price before 2026-12-01
 unpriced none: has no price
 partial partial: its price from 2026-11-01 also depends on a_cost
 changes later: on 2026-12-01 its price changes to prompt 2, completion 8
-endpoint moved: its price from 2026-11-01 has a multiplier for the endpoint gone, which there isn't
+endpoint moved: its price from 2026-11-01 has a multiplier for the endpoint gone, which doesn't exist
 changes moved: on 2026-12-05 its price changes to prompt 2, completion 81
 jump moved: on 2026-12-05 completion changes from 8 to 81
-jump moved: from 2026-12-05 on, the endpoint gone has no multiplier any more
-jump moved: from 2026-12-05 on, the endpoint one has no multiplier any more
-unserved typo: has a price, and the gateway doesn't serve it
+jump moved: from 2026-12-05, the endpoint gone no longer has a multiplier
+jump moved: from 2026-12-05, the endpoint one no longer has a multiplier
+unserved typo: has a price, but the gateway doesn't serve it
 `
 	got := price.Check(stored, served, noon)
 	if findings(got) != want {
 		t.Errorf("got\n%swant\n%s", findings(got), want)
 	}
 	if want := "'tollgate price set partial --from 2026-11-01 --accept-partial'"; !strings.Contains(got[3].Fix, want) {
-		t.Errorf("the fix of what a price leaves out: got %q, want it to contain %s", got[3].Fix, want)
+		t.Errorf("the fix for a partial price: got %q, want it to contain %s", got[3].Fix, want)
 	}
 	for _, f := range got {
 		if f.Fix == "" {
@@ -64,14 +64,14 @@ unserved typo: has a price, and the gateway doesn't serve it
 	stored.Currency = price.Currency{}
 	got = price.Check(stored, price.Served{}, noon)
 	if text := findings(got); !strings.HasPrefix(text, "currency ") || strings.Contains(text, "typo") || strings.Contains(text, "gone, which") {
-		t.Errorf("where it isn't known what is served: got\n%s, want the currency first, and nothing of unserved models and endpoints", text)
+		t.Errorf("without knowing what is served: got\n%swant the currency first, and nothing about unserved models and endpoints", text)
 	}
 	if got := price.Check(price.Snapshot{}, price.Served{}, noon); got == nil || len(got) != 0 {
 		t.Errorf("no prices: got %v, want an empty list", got)
 	}
 }
 
-func TestTenfold(t *testing.T) {
+func TestOnlyChangesOfMoreThanTenfoldAreNamed(t *testing.T) {
 	r := func(prompt, cached, completion price.Decimal) price.Rates {
 		return price.Rates{Prompt: prompt, Cached: cached, Completion: completion}
 	}
@@ -88,7 +88,7 @@ func TestTenfold(t *testing.T) {
 		{r("1", "0.05", "1"), r("1", "", "1"), []string{"cached"}},
 	} {
 		var got []string
-		for _, change := range price.Tenfold(c.before, c.after) {
+		for _, change := range price.TenfoldChanges(c.before, c.after) {
 			name, _, _ := strings.Cut(change, " ")
 			got = append(got, name)
 		}
@@ -98,7 +98,7 @@ func TestTenfold(t *testing.T) {
 	}
 }
 
-func TestARegistryNeedsACurrencyAndKeepsIt(t *testing.T) {
+func TestPricesNeedACurrencyThatCannotChangeUnderThem(t *testing.T) {
 	r, ctx := price.Registry{Store: new(memstore.Store)}, t.Context()
 	set := func(p *price.Price) error { p.Rates = price.Rates{Prompt: "1.0", Completion: "2"}; return nil }
 	always := func(price.Currency) error { return nil }
@@ -133,7 +133,7 @@ func isField(err error, name string) bool {
 	return ok && fault.Field == name
 }
 
-func TestARegistryChecksWhatItIsGiven(t *testing.T) {
+func TestARegistryRejectsInvalidChanges(t *testing.T) {
 	r, ctx := price.Registry{Store: new(memstore.Store)}, t.Context()
 	nothing := func(*price.Price) error { return nil }
 	if _, err := r.Set(ctx, "m", "2026-11-01", nothing); !isField(err, "prompt") {
@@ -153,6 +153,6 @@ func TestARegistryChecksWhatItIsGiven(t *testing.T) {
 		t.Errorf("Remove of an unknown price: got error %v, want ErrNotFound", err)
 	}
 	if _, err := r.Set(ctx, "m", "2026-11-01", func(*price.Price) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("a change that is refused: got error %v, want it", err)
+		t.Errorf("a change function that fails: got error %v, want its own, %v", err, stop)
 	}
 }

@@ -8,25 +8,24 @@ import (
 	"tollgate/handler/limit"
 )
 
-// rates are a Price's rates in billionths for a million tokens, with those that it leaves
-// out filled in.
-type rates struct{ prompt, cached, cacheWrite, cacheWriteLong, completion int64 }
+// nanoRates are the rates of a million tokens in billionths, none of them missing.
+type nanoRates struct{ prompt, cached, cacheWrite, cacheWriteLong, completion int64 }
 
-// rates returns the rates in billionths. Those of prompt tokens that are missing are the
-// dearest of those that aren't. Long cache writes cost no less than short ones, because
-// their rate is also that of writes of which usage doesn't say how long they are for.
-func (r *Rates) rates() (known rates, err error) {
-	var f [5]int64
+// inNano returns the rates in billionths. A missing rate of prompt tokens becomes the
+// highest one given. Long cache writes cost no less than short ones, because their rate also
+// applies to writes whose duration the usage doesn't state.
+func (r *Rates) inNano() (filled nanoRates, err error) {
+	var given [5]int64
 	dearest := int64(0)
 	for i, kind := range r.kinds() {
 		if kind.rate == "" && !kind.required {
 			continue
 		}
-		if f[i], err = kind.rate.Nano(); err != nil {
-			return rates{}, err
+		if given[i], err = kind.rate.Nano(); err != nil {
+			return nanoRates{}, err
 		}
 		if kind.name != "completion" {
-			dearest = max(dearest, f[i])
+			dearest = max(dearest, given[i])
 		}
 	}
 	or := func(rate Decimal, nano int64) int64 {
@@ -35,46 +34,47 @@ func (r *Rates) rates() (known rates, err error) {
 		}
 		return nano
 	}
-	known = rates{prompt: f[0], cached: or(r.Cached, f[1]), cacheWrite: or(r.CacheWrite, f[2]), completion: f[4]}
-	known.cacheWriteLong = max(known.cacheWrite, or(r.CacheWriteLong, f[3]))
-	return known, nil
+	filled = nanoRates{prompt: given[0], cached: or(r.Cached, given[1]), cacheWrite: or(r.CacheWrite, given[2]), completion: given[4]}
+	filled.cacheWriteLong = max(filled.cacheWrite, or(r.CacheWriteLong, given[3]))
+	return filled, nil
 }
 
-// Filled returns the rates with those that are missing filled in by what they cost. The
-// error is that of a rate that isn't valid.
+// Filled returns the rates with each missing one replaced by the rate that is charged
+// instead, or an error if a rate is invalid.
 func (r Rates) Filled() (Rates, error) {
-	known, err := r.rates()
+	nano, err := r.inNano()
 	if err != nil {
 		return Rates{}, err
 	}
-	return Rates{Prompt: Format(known.prompt), Cached: Format(known.cached), CacheWrite: Format(known.cacheWrite), CacheWriteLong: Format(known.cacheWriteLong),
-		Completion: Format(known.completion)}, nil
+	return Rates{Prompt: Format(nano.prompt), Cached: Format(nano.cached), CacheWrite: Format(nano.cacheWrite), CacheWriteLong: Format(nano.cacheWriteLong),
+		Completion: Format(nano.completion)}, nil
 }
 
-func (r rates) dearestPrompt() int64 { return max(r.prompt, r.cached, r.cacheWriteLong) }
+// dearestPrompt returns the highest rate of prompt tokens.
+func (r nanoRates) dearestPrompt() int64 { return max(r.prompt, r.cached, r.cacheWriteLong) }
 
-// A Quote is the price of one call: found when it starts, used until it ends. Its methods
-// compute whole billionths of the currency's unit, rounded up once, and return
-// limit.Unlimited for more.
+// A Quote is the price of one call, from its start to its end. Its methods return whole
+// billionths of the currency's unit, rounded up once. A larger cost than limit.Unlimited is
+// returned as that.
 type Quote struct {
-	// Currency is the code of the amounts' currency.
+	// Currency is the currency's code.
 	Currency string
-	// Until is when the model's next price begins; zero: none is known.
+	// Until is when the model's next price begins; zero: no later price is stored.
 	Until time.Time
-	// Unaccepted names what the model's price depends on beside the rates, where no
-	// operator has accepted that: a call may cost more than Most and Cost say. A limit in
-	// cost can't hold for it.
+	// Unaccepted lists what the model's price depends on besides the rates, unless an
+	// operator has accepted that. If it isn't empty, the call may cost more than Cost and
+	// MaxCost return, so no limit in cost can be kept.
 	Unaccepted []string
 
-	rates       rates
+	rates       nanoRates
 	multipliers map[string]int64
 	dearest     int64 // the largest multiplier of the endpoints that may serve the call
 }
 
-// Cost returns what a call costs that used u at an endpoint.
+// Cost returns the cost of a call that used u and was served by an endpoint.
 func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 	u = u.WithoutImpossibleParts()
-	cost := product{}.
+	cost := uint128{}.
 		plus(u.PromptTokens-u.CachedTokens-u.CacheWriteTokens-u.EstimatedPromptTokens, q.rates.prompt).
 		plus(u.EstimatedPromptTokens, q.rates.dearestPrompt()).
 		plus(u.CachedTokens, q.rates.cached).
@@ -84,15 +84,15 @@ func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 	return cost.nano(q.multiplier(endpoint))
 }
 
-// Most returns the most that a call can cost whose prompt and completions have at most so
+// MaxCost returns the most that a call can cost whose prompt and completions have at most so
 // many tokens, whatever their kinds, at any of the endpoints that may serve it.
-func (q Quote) Most(prompt, completion int64) int64 {
-	return product{}.plus(prompt, q.rates.dearestPrompt()).plus(completion, q.rates.completion).nano(q.dearest)
+func (q Quote) MaxCost(prompt, completion int64) int64 {
+	return uint128{}.plus(prompt, q.rates.dearestPrompt()).plus(completion, q.rates.completion).nano(q.dearest)
 }
 
-// Free reports whether a call costs nothing, whatever it uses, at each of the endpoints
+// Free reports whether a call costs nothing, however many tokens it uses, at any endpoint
 // that may serve it.
-func (q Quote) Free() bool { return q.Most(1, 1) == 0 }
+func (q Quote) Free() bool { return q.MaxCost(1, 1) == 0 }
 
 // CompletionWithin returns the largest completion, in tokens, with which Most stays
 // within an amount; limit.Unlimited if completions cost nothing, and 0 if even the prompt
@@ -102,8 +102,8 @@ func (q Quote) CompletionWithin(amount, prompt int64) int64 {
 		return limit.Unlimited
 	}
 	high, low := bits.Mul64(uint64(max(amount, 0)), scale)
-	within := product{high, low}.dividedBy(uint64(q.dearest))
-	left, short := within.minus(product{}.plus(prompt, q.rates.dearestPrompt()))
+	within := uint128{high, low}.dividedBy(uint64(q.dearest))
+	left, short := within.minus(uint128{}.plus(prompt, q.rates.dearestPrompt()))
 	if short {
 		return 0
 	}
@@ -122,8 +122,8 @@ func (q Quote) multiplier(endpoint string) int64 {
 	return limit.Nano
 }
 
-// largest returns the largest multiplier of some endpoints; of none, the largest there is.
-func largest(multipliers map[string]int64, endpoints []string) int64 {
+// largestMultiplier returns the largestMultiplier multiplier of some endpoints; of none, the largestMultiplier there is.
+func largestMultiplier(multipliers map[string]int64, endpoints []string) int64 {
 	q := Quote{multipliers: multipliers}
 	if len(endpoints) == 0 {
 		endpoints = append(endpoints, "")
@@ -138,17 +138,16 @@ func largest(multipliers map[string]int64, endpoints []string) int64 {
 	return slices.Max(all)
 }
 
-// scale is what a number of tokens times a rate times a multiplier is divided by to get
-// billionths of the currency's unit: rates are for a million tokens, multipliers in
-// billionths.
+// scale divides tokens × rate × multiplier to give billionths of the currency's unit: rates
+// are for a million tokens, and multipliers are in billionths.
 const scale = 1_000_000 * limit.Nano
 
-// A product is a whole number of 128 bits.
-type product struct{ high, low uint64 }
+// A uint128 is a whole number of 128 bits.
+type uint128 struct{ high, low uint64 }
 
-// plus returns the number plus tokens times a rate. Tokens below 0 count as 0. No sum of a
-// few of them has more than 128 bits, since a rate has at most 60.
-func (p product) plus(tokens, rate int64) product {
+// plus returns the number plus tokens × rate. Negative tokens count as 0. The sum of a few
+// such products fits into 128 bits, because a rate has at most 60.
+func (p uint128) plus(tokens, rate int64) uint128 {
 	high, low := bits.Mul64(uint64(max(tokens, 0)), uint64(rate))
 	var carry uint64
 	p.low, carry = bits.Add64(p.low, low, 0)
@@ -157,22 +156,22 @@ func (p product) plus(tokens, rate int64) product {
 }
 
 // minus returns the number minus another. short reports that the other is larger.
-func (p product) minus(other product) (rest product, short bool) {
+func (p uint128) minus(other uint128) (rest uint128, short bool) {
 	low, borrow := bits.Sub64(p.low, other.low, 0)
 	high, borrow := bits.Sub64(p.high, other.high, borrow)
-	return product{high, low}, borrow != 0
+	return uint128{high, low}, borrow != 0
 }
 
 // dividedBy returns the number divided by another, rounded down.
-func (p product) dividedBy(by uint64) product {
+func (p uint128) dividedBy(by uint64) uint128 {
 	high, rest := bits.Div64(0, p.high, by)
 	low, _ := bits.Div64(rest, p.low, by)
-	return product{high, low}
+	return uint128{high, low}
 }
 
-// nano returns the number times a multiplier, divided by scale and rounded up;
-// limit.Unlimited if that is more.
-func (p product) nano(multiplier int64) int64 {
+// nano returns the number times a multiplier, divided by scale and rounded up, and
+// limit.Unlimited if the result is larger.
+func (p uint128) nano(multiplier int64) int64 {
 	over, high := bits.Mul64(p.high, uint64(multiplier))
 	carried, low := bits.Mul64(p.low, uint64(multiplier))
 	low, carry := bits.Add64(low, scale-1, 0)

@@ -34,31 +34,31 @@ func quote(t testing.TB, p price.Price, endpoints ...string) price.Quote {
 	return q
 }
 
-func TestACallCostsItsKindsByTheMillion(t *testing.T) {
+func TestACallCostsTheSumOfItsTokensTimesTheirRates(t *testing.T) {
 	full := price.Rates{Prompt: "2.5", Cached: "0.25", CacheWrite: "3.125", CacheWriteLong: "5", Completion: "10"}
 	for name, c := range map[string]struct {
 		rates price.Rates
 		usage limit.Usage
 		want  int64
 	}{
-		"nothing":                         {full, limit.Usage{}, 0},
-		"a token":                         {full, limit.Usage{PromptTokens: 1}, 2_500},
-		"all kinds":                       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, CacheWriteTokens: 200, CompletionTokens: 100}, 500*2_500 + 300*250 + 200*5_000 + 100*10_000},
-		"writes for a short time":         {full, limit.Usage{PromptTokens: 1000, CacheWriteTokens: 200, ShortCacheWriteTokens: 150}, 800*2_500 + 150*3_125 + 50*5_000},
-		"a prompt that nobody told":       {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, EstimatedPromptTokens: 600}, 100*2_500 + 300*250 + 600*5_000},
-		"more untold than there is":       {full, limit.Usage{PromptTokens: 10, CachedTokens: 3, EstimatedPromptTokens: 9}, 3*250 + 7*5_000},
-		"long writes cost no less":        {price.Rates{Prompt: "1", CacheWrite: "3", CacheWriteLong: "2", Completion: "0"}, limit.Usage{PromptTokens: 2, CacheWriteTokens: 2, ShortCacheWriteTokens: 1}, 6_000},
-		"more short writes than writes":   {full, limit.Usage{PromptTokens: 10, CacheWriteTokens: 4, ShortCacheWriteTokens: 5}, 6*2_500 + 4*5_000},
-		"reasoning is in the completion":  {full, limit.Usage{CompletionTokens: 100, ReasoningTokens: 90}, 100 * 10_000},
-		"parts that can't be true":        {full, limit.Usage{PromptTokens: 10, CachedTokens: 11}, 10 * 2_500},
-		"cached has no price of its own":  {price.Rates{Prompt: "2", CacheWrite: "3", Completion: "0"}, limit.Usage{PromptTokens: 10, CachedTokens: 10}, 10 * 3_000},
-		"writes have none":                {price.Rates{Prompt: "2", Cached: "1", Completion: "0"}, limit.Usage{PromptTokens: 10, CacheWriteTokens: 10}, 10 * 2_000},
-		"only long writes have none":      {price.Rates{Prompt: "2", CacheWrite: "1", Completion: "0"}, limit.Usage{PromptTokens: 10, CacheWriteTokens: 10}, 10 * 2_000},
-		"free":                            {price.Rates{Prompt: "0", Completion: "0"}, limit.Usage{PromptTokens: 1e6, CachedTokens: 5, CompletionTokens: 1e6}, 0},
-		"less than a billionth":           {price.Rates{Prompt: "0.000000001", Completion: "0.000000001"}, limit.Usage{PromptTokens: 1, CompletionTokens: 1}, 1},
-		"rounded up once, not by kind":    {price.Rates{Prompt: "0.0005", Completion: "0.0005"}, limit.Usage{PromptTokens: 1, CompletionTokens: 1}, 1},
-		"more than can be counted":        {price.Rates{Prompt: "1000000000", Completion: "1000000000"}, limit.Usage{PromptTokens: math.MaxInt64, CompletionTokens: math.MaxInt64}, limit.Unlimited},
-		"negative counts are no discount": {full, limit.Usage{PromptTokens: -5, CompletionTokens: 1}, 10_000},
+		"nothing":                        {full, limit.Usage{}, 0},
+		"a token":                        {full, limit.Usage{PromptTokens: 1}, 2_500},
+		"all kinds":                      {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, CacheWriteTokens: 200, CompletionTokens: 100}, 500*2_500 + 300*250 + 200*5_000 + 100*10_000},
+		"writes for a short time":        {full, limit.Usage{PromptTokens: 1000, CacheWriteTokens: 200, ShortCacheWriteTokens: 150}, 800*2_500 + 150*3_125 + 50*5_000},
+		"a prompt of unknown kinds":      {full, limit.Usage{PromptTokens: 1000, CachedTokens: 300, EstimatedPromptTokens: 600}, 100*2_500 + 300*250 + 600*5_000},
+		"more unknown than there are":    {full, limit.Usage{PromptTokens: 10, CachedTokens: 3, EstimatedPromptTokens: 9}, 3*250 + 7*5_000},
+		"long writes cost no less":       {price.Rates{Prompt: "1", CacheWrite: "3", CacheWriteLong: "2", Completion: "0"}, limit.Usage{PromptTokens: 2, CacheWriteTokens: 2, ShortCacheWriteTokens: 1}, 6_000},
+		"more short writes than writes":  {full, limit.Usage{PromptTokens: 10, CacheWriteTokens: 4, ShortCacheWriteTokens: 5}, 6*2_500 + 4*5_000},
+		"reasoning is in the completion": {full, limit.Usage{CompletionTokens: 100, ReasoningTokens: 90}, 100 * 10_000},
+		"more cached than prompt tokens": {full, limit.Usage{PromptTokens: 10, CachedTokens: 11}, 10 * 2_500},
+		"no rate for cached":             {price.Rates{Prompt: "2", CacheWrite: "3", Completion: "0"}, limit.Usage{PromptTokens: 10, CachedTokens: 10}, 10 * 3_000},
+		"no rate for cache writes":       {price.Rates{Prompt: "2", Cached: "1", Completion: "0"}, limit.Usage{PromptTokens: 10, CacheWriteTokens: 10}, 10 * 2_000},
+		"no rate for long cache writes":  {price.Rates{Prompt: "2", CacheWrite: "1", Completion: "0"}, limit.Usage{PromptTokens: 10, CacheWriteTokens: 10}, 10 * 2_000},
+		"free":                           {price.Rates{Prompt: "0", Completion: "0"}, limit.Usage{PromptTokens: 1e6, CachedTokens: 5, CompletionTokens: 1e6}, 0},
+		"less than a billionth":          {price.Rates{Prompt: "0.000000001", Completion: "0.000000001"}, limit.Usage{PromptTokens: 1, CompletionTokens: 1}, 1},
+		"rounded up once, not by kind":   {price.Rates{Prompt: "0.0005", Completion: "0.0005"}, limit.Usage{PromptTokens: 1, CompletionTokens: 1}, 1},
+		"more than an int64 holds":       {price.Rates{Prompt: "1000000000", Completion: "1000000000"}, limit.Usage{PromptTokens: math.MaxInt64, CompletionTokens: math.MaxInt64}, limit.Unlimited},
+		"negative counts count as 0":     {full, limit.Usage{PromptTokens: -5, CompletionTokens: 1}, 10_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := quote(t, since("2026-01-01", c.rates)).Cost(c.usage, "e"); got != c.want {
@@ -81,28 +81,30 @@ func TestAnEndpointMultipliesThePrices(t *testing.T) {
 		endpoints []string
 		want      int64
 	}{{[]string{"zone", "plain"}, 1_100}, {[]string{"plain", "own"}, 1_000}, {[]string{"own"}, 0}, {[]string{"third", "own"}, 334}, {nil, 1_100}} {
-		if got := quote(t, p, c.endpoints...).Most(1, 0); got != c.want {
-			t.Errorf("the most at %v: got %d, want %d", c.endpoints, got, c.want)
+		if got := quote(t, p, c.endpoints...).MaxCost(1, 0); got != c.want {
+			t.Errorf("MaxCost(1, 0) at %v: got %d, want %d", c.endpoints, got, c.want)
 		}
 	}
 }
 
-// decimals draws a rate: often none of the common ones, and the extremes.
+// decimals draws rates of all magnitudes.
 func decimals() *rapid.Generator[price.Decimal] {
 	return rapid.Custom(func(t *rapid.T) price.Decimal {
 		return price.Format(rapid.OneOf(rapid.Int64Range(0, 100), rapid.Int64Range(0, 100*limit.Nano), rapid.Int64Range(0, 1_000_000_000*limit.Nano)).Draw(t, "nano"))
 	})
 }
 
+// optional draws a rate or none.
 func optional() *rapid.Generator[price.Decimal] {
 	return rapid.OneOf(rapid.Just(price.Decimal("")), decimals())
 }
 
+// amounts draws numbers of tokens of all magnitudes.
 func amounts() *rapid.Generator[int64] {
 	return rapid.OneOf(rapid.Int64Range(0, 10), rapid.Int64Range(0, 10_000_000), rapid.Int64Range(0, math.MaxInt64))
 }
 
-// A drawn is a price, a usage and where the call was served.
+// A drawn call has a price, a usage, and the endpoint that served it.
 type drawn struct {
 	price     price.Price
 	endpoints []string
@@ -124,7 +126,7 @@ func draw(t *rapid.T) (d drawn) {
 	return d
 }
 
-// number returns a Decimal exactly.
+// number returns the exact value of a Decimal.
 func number(d price.Decimal) *big.Rat {
 	r, ok := new(big.Rat).SetString(string(d))
 	if !ok {
@@ -135,7 +137,8 @@ func number(d price.Decimal) *big.Rat {
 
 func dearestOf(rates ...*big.Rat) *big.Rat { return slices.MaxFunc(rates, (*big.Rat).Cmp) }
 
-// exact computes the call's cost in billionths with unlimited precision, and rounds it up.
+// exact computes the call's cost in billionths with unlimited precision, and rounds it up
+// once.
 func (d drawn) exact() *big.Int {
 	r := d.price.Rates
 	dearest := new(big.Rat)
@@ -184,11 +187,11 @@ func TestACostIsExact(t *testing.T) {
 	})
 }
 
-func TestNoCallCostsMoreThanMost(t *testing.T) {
+func TestNoCallCostsMoreThanMaxCost(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := draw(rt)
 		q := quote(t, d.price, d.endpoints...)
-		if got, most := q.Cost(d.usage, d.endpoint), q.Most(d.usage.PromptTokens, d.usage.CompletionTokens); got > most {
+		if got, most := q.Cost(d.usage, d.endpoint), q.MaxCost(d.usage.PromptTokens, d.usage.CompletionTokens); got > most {
 			rt.Fatalf("%+v: got a cost of %d, want at most %d", d, got, most)
 		}
 	})
@@ -200,19 +203,19 @@ func TestCompletionWithinIsTheLargestThatFits(t *testing.T) {
 		q := quote(t, d.price, d.endpoints...)
 		amount := amounts().Draw(rt, "amount")
 		got := q.CompletionWithin(amount, d.usage.PromptTokens)
-		switch most := q.Most(d.usage.PromptTokens, got); {
+		switch most := q.MaxCost(d.usage.PromptTokens, got); {
 		case got < 0 || got > limit.Unlimited:
 			rt.Fatalf("%+v: got %d tokens, want 0 to limit.Unlimited", d, got)
 		case got == limit.Unlimited: // completions are free, or nothing bounds them
 		case got > 0 && most > amount:
 			rt.Fatalf("%+v: got %d tokens, which may cost %d; want at most %d", d, got, most, amount)
-		case q.Most(d.usage.PromptTokens, got+1) <= amount:
+		case q.MaxCost(d.usage.PromptTokens, got+1) <= amount:
 			rt.Fatalf("%+v: got %d tokens, want more: one more stays within %d", d, got, amount)
 		}
 	})
 }
 
-func TestCompletionWithin(t *testing.T) {
+func TestCompletionWithinRoundsDownToWholeTokens(t *testing.T) {
 	p := since("2026-01-01", price.Rates{Prompt: "2", Completion: "10"})
 	q := quote(t, p)
 	for _, c := range []struct{ amount, prompt, want int64 }{
@@ -229,7 +232,7 @@ func TestCompletionWithin(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatCostsNothingAnywhereIsFree(t *testing.T) {
+func TestACallIsFreeOnlyIfItCostsNothingAtAnyEndpoint(t *testing.T) {
 	free, cheap := price.Rates{Prompt: "0", Completion: "0"}, price.Rates{Prompt: "0", Completion: "0.000000001"}
 	for name, c := range map[string]struct {
 		rates     price.Rates
@@ -237,11 +240,11 @@ func TestOnlyWhatCostsNothingAnywhereIsFree(t *testing.T) {
 		endpoints []string
 		want      bool
 	}{
-		"no kind costs anything":     {free, "2", []string{"own", "other"}, true},
-		"completions cost something": {cheap, "2", []string{"own"}, false},
-		"long writes do":             {price.Rates{Prompt: "0", CacheWriteLong: "1", Completion: "0"}, "2", []string{"own"}, false},
-		"at its own endpoint":        {cheap, "0", []string{"own"}, true},
-		"at one of two endpoints":    {cheap, "0", []string{"own", "other"}, false},
+		"all rates are 0":                           {free, "2", []string{"own", "other"}, true},
+		"completions cost something":                {cheap, "2", []string{"own"}, false},
+		"long cache writes cost":                    {price.Rates{Prompt: "0", CacheWriteLong: "1", Completion: "0"}, "2", []string{"own"}, false},
+		"a multiplier of 0":                         {cheap, "0", []string{"own"}, true},
+		"a multiplier of 0 at one of two endpoints": {cheap, "0", []string{"own", "other"}, false},
 	} {
 		p := since("2026-01-01", c.rates)
 		p.Multipliers = map[string]price.Decimal{"own": c.own}

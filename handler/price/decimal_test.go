@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/price"
 )
 
-func TestADecimalIsCountedInBillionths(t *testing.T) {
+func TestADecimalIsReadExactlyInBillionths(t *testing.T) {
 	for text, want := range map[price.Decimal]int64{
 		"0": 0, "0.0": 0, "1": limit.Nano, "2.50": 2_500_000_000, "0.000000001": 1, "1.0000000000": limit.Nano,
 		"1000000000": 1_000_000_000 * limit.Nano, "0.145": 145_000_000,

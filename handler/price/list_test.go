@@ -56,11 +56,11 @@ func TestAModelWithoutAPriceIsUnpriced(t *testing.T) {
 		}
 	}
 	if _, err := l.Quote("edited", nil, time.Date(2026, 11, 19, 0, 0, 0, 0, time.UTC)); err != nil {
-		t.Errorf("before the edited row: got error %v, want the price of before", err)
+		t.Errorf("before the edited row begins: got error %v, want the earlier price", err)
 	}
 }
 
-func TestWhatAPriceLeavesOutIsSaidUntilItIsAccepted(t *testing.T) {
+func TestAQuoteListsWhatAPartialPriceLeavesOutUntilAccepted(t *testing.T) {
 	p := since("2026-11-01", cheap("1"))
 	p.Partial = []string{"input_cost_per_token_above_200k_tokens"}
 	if got := quote(t, p).Unaccepted; !slices.Equal(got, p.Partial) {
@@ -72,7 +72,7 @@ func TestWhatAPriceLeavesOutIsSaidUntilItIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAFaultNamesItsFieldAndTheFix(t *testing.T) {
+func TestValidateNamesTheFieldAndTheFix(t *testing.T) {
 	valid := since("2026-11-01", price.Rates{Prompt: "1", Completion: "2"})
 	if err := valid.Validate(); err != nil {
 		t.Errorf("a valid price: got error %v, want none", err)
@@ -115,9 +115,9 @@ func TestNormalizeWritesTheSameNumberTheSameWay(t *testing.T) {
 	given := p
 	p.Normalize()
 	if p.Prompt != "2.5" || p.Cached != "" || p.CacheWrite != "x" || p.Completion != "10" || p.Multipliers["e"] != "1.1" || !slices.Equal(p.Partial, []string{"a", "b"}) {
-		t.Errorf("got %+v, want 2.5, 10, 1.1, and a and b once; the rest as it was", p.Terms)
+		t.Errorf("got %+v, want prompt 2.5, completion 10, multiplier 1.1, partial a and b, and the rest unchanged", p.Terms)
 	}
 	if given.Multipliers["e"] != "1.10" {
-		t.Errorf("got %q in the given price, want it left alone", given.Multipliers["e"])
+		t.Errorf("the original price's multiplier: got %q, want 1.10, unchanged", given.Multipliers["e"])
 	}
 }

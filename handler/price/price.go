@@ -1,13 +1,17 @@
-// Package price says what calls cost. Operators keep prices: dated rows, each for a
-// million tokens of a model. A call is priced once, by the row that is in effect when it
-// starts.
+// Package price computes the cost of calls.
 //
-// All amounts are whole numbers: billionths of the currency's unit (nano), and for prices
-// billionths of it for a million tokens. A cost is computed in 128 bits and rounded up
-// once.
+// Operators store prices in dated rows, each with the price of a million tokens of one
+// model. A Book reads all rows and remembers them. When a call starts, Book.Quote returns
+// the price in effect; when the call ends, Quote.Cost multiplies it by the tokens used. A
+// call keeps the price that it started with.
 //
-// Start reading at Book.Quote, which finds a price without asking the store, and
-// Quote.Cost.
+// Amounts are whole numbers of billionths (nano) of the currency's unit. A cost is computed
+// in 128 bits and rounded up once.
+//
+// Operators change prices through a Registry, which validates each change, and Check finds
+// mistakes in them. Prices are kept in a Store: memstore or tablestore.
+//
+// Start reading at Price, then Book.Quote and Quote.Cost.
 package price
 
 import (
@@ -20,43 +24,44 @@ import (
 	"tollgate/handler/field"
 )
 
-// A Price is what tokens of a model cost from a date on, until a later Price of the model
-// begins.
+// A Price is the price of a model's tokens from a date until the model's next Price begins.
 type Price struct {
-	Model string `json:"model"` // as callers name it
-	From  Date   `json:"from"`
+	// Model is the name that callers use for the model.
+	Model string `json:"model"`
+	// From is the day on which the price begins.
+	From Date `json:"from"`
 	Terms
 	// Version is the stored version; 0: not stored yet.
 	Version int64 `json:"version,omitempty"`
-	// Unreadable says why the stored row can't be read, after somebody edited it. Calls
-	// of the model then have no price from From on.
+	// Unreadable says why the stored row can't be read, such as after a manual edit. The
+	// model then has no price from that day.
 	Unreadable string `json:"unreadable,omitempty"`
 }
 
-// Terms are what an operator decides about a Price.
+// Terms are the part of a Price that an operator sets.
 type Terms struct {
 	Rates
-	// Multipliers hold, by the endpoint's name, what the prices are multiplied by where
-	// that endpoint serves the call. Endpoints that aren't named have 1.
+	// Multipliers maps an endpoint's name to the factor that multiplies the rates of calls
+	// it serves. It is 1 for endpoints not listed.
 	Multipliers map[string]Decimal `json:"multipliers,omitempty"`
-	// Partial names what the model's price depends on beside these rates, such as a rate
-	// above a number of tokens: a call may cost more than they say.
+	// Partial lists what else the model's price depends on, such as a higher rate above a
+	// number of tokens. If it isn't empty, a call may cost more than the rates say.
 	Partial []string `json:"partial,omitempty"`
-	// AcceptPartial lets limits in cost count by these rates although Partial names more.
+	// AcceptPartial allows limits in cost to use the rates although Partial isn't empty.
 	AcceptPartial bool `json:"acceptPartial,omitempty"`
-	// Source says where the prices are from, for people.
+	// Source tells people where the rates come from. Tollgate doesn't use it.
 	Source string `json:"source,omitempty"`
 }
 
 // Rates are the prices of a million tokens of each kind, in the deployment's currency.
-// Prompt and Completion are required; 0 says that the kind is free. A kind of prompt
-// tokens without a rate costs as much as the dearest kind that has one.
+// Prompt and Completion are required; a rate of 0 makes the kind free. A kind of prompt
+// tokens without a rate costs as much as the most expensive kind that has one.
 type Rates struct {
-	Prompt         Decimal `json:"prompt"`                   // prompt tokens that no cache is involved in
+	Prompt         Decimal `json:"prompt"`                   // prompt tokens neither read from nor written to a cache
 	Cached         Decimal `json:"cached,omitempty"`         // prompt tokens read from the endpoint's cache
-	CacheWrite     Decimal `json:"cacheWrite,omitempty"`     // prompt tokens put there for a short time
-	CacheWriteLong Decimal `json:"cacheWriteLong,omitempty"` // prompt tokens put there for an hour or longer
-	Completion     Decimal `json:"completion"`               // completion tokens, reasoning included
+	CacheWrite     Decimal `json:"cacheWrite,omitempty"`     // prompt tokens written to the cache for a short time
+	CacheWriteLong Decimal `json:"cacheWriteLong,omitempty"` // prompt tokens written to the cache for an hour or longer
+	Completion     Decimal `json:"completion"`               // completion tokens, including reasoning
 }
 
 // A Date is a UTC day, written as 2026-11-30.
@@ -65,12 +70,12 @@ type Date string
 // DateOf returns the UTC day of a time.
 func DateOf(t time.Time) Date { return Date(t.UTC().Format(time.DateOnly)) }
 
-// Start returns the beginning of the day.
+// Start returns the beginning of the day, or an error if d is not a date.
 func (d Date) Start() (time.Time, error) { return time.Parse(time.DateOnly, string(d)) }
 
-// Limits of what is stored.
+// Bounds on the size of a Price.
 const (
-	maxModel       = 100 // bytes, as of the models that a gateway serves
+	maxModel       = 100 // bytes; the settings allow no longer name of a model
 	maxMultipliers = 50
 	maxPartial     = 50
 	maxName        = 64  // bytes of an endpoint's name
@@ -78,7 +83,7 @@ const (
 	maxSource      = 200 // bytes
 )
 
-// Validate returns an error that names each field that is wrong, and its fix.
+// Validate returns an error that names each invalid field and how to fix it.
 func (p *Price) Validate() error {
 	var f field.Faults
 	checkModel(&f, p.Model)
@@ -111,7 +116,7 @@ func isName(text string, most int) bool {
 	return text != "" && len(text) <= most && strings.Trim(text, allowed) == ""
 }
 
-// check adds the faults of rates.
+// check adds a fault for each rate that is missing or invalid.
 func (r *Rates) check(f *field.Faults) {
 	for _, kind := range r.kinds() {
 		if kind.rate == "" {
@@ -132,8 +137,8 @@ func (p *Price) checkMultipliers(f *field.Faults) {
 	}
 }
 
-// Normalize writes numbers without zeros at their ends, and sorts Partial. It leaves what
-// isn't valid.
+// Normalize removes trailing zeros from numbers, and sorts Partial. It leaves invalid
+// numbers as they are.
 func (p *Price) Normalize() {
 	for _, rate := range []*Decimal{&p.Prompt, &p.Cached, &p.CacheWrite, &p.CacheWriteLong, &p.Completion} {
 		*rate = rate.normal()
@@ -152,9 +157,9 @@ func (d Decimal) normal() Decimal {
 	return d
 }
 
-// A Currency is the label of all amounts of a deployment.
+// A Currency is the currency of all amounts of a deployment.
 type Currency struct {
-	// Code is the currency as ISO 4217 names it, such as USD; empty: none is set.
+	// Code is the currency's ISO 4217 code, such as USD; empty: none is set.
 	Code string `json:"currency"`
 	// Version is the stored version; 0: not stored yet.
 	Version int64 `json:"version,omitempty"`
@@ -167,14 +172,14 @@ func (c *Currency) Validate() error {
 	return f.Err()
 }
 
-// A kind is a kind of tokens that has a rate.
-type kind struct {
+// A tokenKind is a tokenKind of tokens that has a rate.
+type tokenKind struct {
 	name     string // the field's
 	rate     Decimal
 	required bool
 }
 
-func (r *Rates) kinds() []kind {
-	return []kind{{"prompt", r.Prompt, true}, {"cached", r.Cached, false}, {"cacheWrite", r.CacheWrite, false},
+func (r *Rates) kinds() []tokenKind {
+	return []tokenKind{{"prompt", r.Prompt, true}, {"cached", r.Cached, false}, {"cacheWrite", r.CacheWrite, false},
 		{"cacheWriteLong", r.CacheWriteLong, false}, {"completion", r.Completion, true}}
 }

@@ -15,8 +15,8 @@ func formatAmount(unit limit.Unit, amount int64) json.RawMessage {
 	return limit.Amount{N: amount, Unit: unit}.JSON()
 }
 
-// parseAmount reads the JSON of an amount of a unit. The error is a predicate of the
-// amount.
+// parseAmount reads the JSON of an amount of a unit. The error's text is a predicate, to be
+// put after the field's name.
 func parseAmount(unit limit.Unit, text json.RawMessage) (n int64, err error) {
 	if string(text) == "null" {
 		return 0, nil
@@ -34,7 +34,7 @@ func parseAmount(unit limit.Unit, text json.RawMessage) (n int64, err error) {
 	return limit.ParseMoney(decimal)
 }
 
-// amountFix says how to write an amount of a unit.
+// amountFix returns the advice for writing an amount of a unit.
 func amountFix(unit limit.Unit) string {
 	if unit == limit.Cost {
 		return `use a decimal in quotes with at most 9 decimals, such as "12.50"`

@@ -10,12 +10,13 @@ import (
 	"tollgate/handler/secret"
 )
 
-// A CounterKey is the template of a counter's key: {subscription}, {group}, {client-ip},
-// {model} and {header:NAME}, joined by any text. Calls whose keys are equal share a
-// counter. The empty template means DefaultCounterKey in a tier, and GroupCounterKey in a
-// group.
+// A CounterKey is a template for the key of a counter. It contains the placeholders
+// {subscription}, {group}, {client-ip}, {model} and {header:NAME}, joined by any text. Calls
+// with equal keys share a counter. The empty template means DefaultCounterKey in a tier and
+// GroupCounterKey in a group.
 type CounterKey string
 
+// The default templates.
 const (
 	// DefaultCounterKey gives each subscription its own counter.
 	DefaultCounterKey CounterKey = "{" + CounterKey(SubscriptionPart) + "}"
@@ -23,8 +24,8 @@ const (
 	GroupCounterKey CounterKey = "{" + CounterKey(GroupPart) + "}"
 )
 
-// or returns the template, or that of an owner's limits that have none.
-func (k CounterKey) or(owner Owner) CounterKey {
+// orDefault returns the template, or the owner's default if it is empty.
+func (k CounterKey) orDefault(owner Owner) CounterKey {
 	switch {
 	case k != "":
 		return k
@@ -34,8 +35,8 @@ func (k CounterKey) or(owner Owner) CounterKey {
 	return DefaultCounterKey
 }
 
-// A Placeholder is the text between the braces of a part of a CounterKey, such as
-// model or header:X-Team.
+// A Placeholder is the text between the braces in a CounterKey, such as model or
+// header:X-Team.
 type Placeholder string
 
 // The placeholders other than header:NAME.
@@ -48,14 +49,14 @@ const (
 
 const headerPart = "header:"
 
-// Header returns the name of the placeholder's header, as the template spells it. ok
-// is false if the placeholder is not a header.
+// Header returns the header's name, as spelled in the template. ok is false if the
+// placeholder is not a header.
 func (p Placeholder) Header() (name string, ok bool) {
 	return strings.CutPrefix(string(p), headerPart)
 }
 
-// Kind returns the placeholder in lower case, as in counter keys, so that different
-// spellings of a header's name give the same counter.
+// Kind returns the placeholder in lower case, as it appears in counter keys, so that
+// different spellings of a header's name give the same counter.
 func (p Placeholder) Kind() string { return strings.ToLower(string(p)) }
 
 // A piece is either literal text of the template or a placeholder.
@@ -65,7 +66,7 @@ type piece struct {
 	isPlaceholder bool
 }
 
-// pieces parses the template. An unmatched brace is text.
+// pieces splits the template. An unmatched brace is literal text.
 func (k CounterKey) pieces() iter.Seq[piece] {
 	return func(yield func(piece) bool) {
 		rest, from := string(k), 0 // from: where to look for the next brace
@@ -93,7 +94,7 @@ func (k CounterKey) pieces() iter.Seq[piece] {
 	}
 }
 
-// Placeholders returns the placeholders of the template in order.
+// Placeholders yields the placeholders of the template in order.
 func (k CounterKey) Placeholders() iter.Seq[Placeholder] {
 	return func(yield func(Placeholder) bool) {
 		for p := range k.pieces() {
@@ -124,14 +125,14 @@ func (k CounterKey) Headers() (names []string) {
 	return names
 }
 
-// separators are characters that may join a template's parts without becoming part of
-// the key.
+// separators are the characters trimmed from the literal text between placeholders. They
+// separate placeholders in the template but don't appear in the key.
 const separators = " /-_:;,.|+&"
 
-// render returns the key of the counter of a limit for a call of a subscription. A
-// counter whose key has {subscription} is the subscription's own, unless the limit is a
-// group's; others are the tier's or group's. name is the limit's. value returns the call's
-// value for each placeholder other than {subscription} and {group}.
+// render returns the key of a limit's counter for a call of a subscription. The counter
+// belongs to the subscription if a tier has the limit and the template has {subscription},
+// or else to the tier or group that has the limit. name is the limit's. value returns the
+// call's value for each placeholder other than {subscription} and {group}.
 func (k CounterKey) render(of Owner, s *Subscription, name string, value func(Placeholder) string) string {
 	owner := limit.Owner{Tier: of.Tier, Group: of.Group}
 	own := of.Group == "" && k.Has(SubscriptionPart)
@@ -175,7 +176,7 @@ func (f *faults) checkCounterKey(field string, k CounterKey) {
 		known := p.placeholder == SubscriptionPart || p.placeholder == GroupPart || p.placeholder == ClientIPPart || p.placeholder == ModelPart
 		part := fmt.Sprintf("{%s}", p.placeholder)
 		f.check(known || isHeader, field, "has the unknown part "+part, fix)
-		f.check(!isHeader || !secret.SensitiveHeader(header), field, "would store a header that may hold a secret: "+part, "use another header, or {subscription}")
+		f.check(!isHeader || !secret.SensitiveHeader(header), field, "would store a header that may contain a secret: "+part, "use another header, or {subscription}")
 	}
 	f.check(!strings.ContainsAny(text.String(), "{}"), field, "has an unmatched brace", fix)
 	f.checkText(field, text.String())

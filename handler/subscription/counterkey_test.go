@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-func TestACounterKeyParsesRendersAndValidatesAlike(t *testing.T) {
+func TestPlaceholdersKeyAndValidityOfATemplateAgree(t *testing.T) {
 	for template, want := range map[subscription.CounterKey]struct {
 		placeholders []subscription.Placeholder
 		key          string
@@ -37,14 +37,14 @@ func TestACounterKeyParsesRendersAndValidatesAlike(t *testing.T) {
 			t.Errorf("%q rendered: got %q, want %q", template, key, want.key)
 		}
 		if err := rules.Validate(); (err == nil) != want.valid {
-			t.Errorf("%q: got the fault %v, want valid: %t", template, err, want.valid)
+			t.Errorf("%q: got error %v, want valid: %t", template, err, want.valid)
 		}
 	}
 }
 
-// TestAGroupsCountersAreTheGroups, whatever their keys hold: no subscription's own counter
-// has the same.
-func TestAGroupsCountersAreTheGroups(t *testing.T) {
+// Even if the template has {subscription}, the counter must not be the one that the
+// subscription has for its tier's limit.
+func TestCountersOfAGroupsLimitsBelongToTheGroup(t *testing.T) {
 	for template, want := range map[subscription.CounterKey]string{
 		"": "org@calls", "{group}": "org@calls", "{subscription}": "org@calls/subscription=team-a", "{model}/{subscription}": "org@calls/model=<model>/subscription=team-a",
 	} {
@@ -58,14 +58,13 @@ func TestAGroupsCountersAreTheGroups(t *testing.T) {
 	}
 }
 
-// TestALimitWithAnotherUnitHasOtherCounters: what was counted in the old unit says nothing
-// in the new one.
-func TestALimitWithAnotherUnitHasOtherCounters(t *testing.T) {
+// Amounts counted in the old unit mean nothing in the new one.
+func TestALimitWhoseUnitChangesGetsNewCounters(t *testing.T) {
 	key := func(unit limit.Unit) string {
 		owned := subscription.OwnedLimit{Owner: subscription.Owner{Tier: "gold"}, Limit: subscription.Limit{Name: "budget", Unit: unit}}
 		return owned.Key(&subscription.Subscription{ID: "team-a"}, nil)
 	}
 	if cost, calls := key(limit.Cost), key(limit.Calls); cost == calls {
-		t.Errorf("got %q for both, want two keys", cost)
+		t.Errorf("the keys of a limit in cost and in calls: got %q for both, want two different ones", cost)
 	}
 }

@@ -28,16 +28,17 @@ const (
 // the store can be read.
 var lifetime = recent.Lifetime{Grace: time.Minute, Stale: 10 * time.Minute, Retry: RetryAfter}
 
-// A Grant is what a valid key gives access to. All calls with the key share it:
-// don't change it.
+// A Grant is what a Directory knows about a valid key. All calls with the key share it, so
+// it must not be changed.
 type Grant struct {
 	Subscription Subscription
 	// Tier is the subscription's tier with its overrides.
 	Tier Tier
-	// Limits are all limits that calls are charged to: those of Tier, then those of the
-	// subscription's groups, the nearest first.
+	// Limits are the limits that calls are charged to: those of Tier, then those of the
+	// subscription's groups, nearest first.
 	Limits []OwnedLimit
-	Slot   KeySlot
+	// Slot is the key's slot.
+	Slot KeySlot
 	// Expires is when the key expires; zero: never.
 	Expires time.Time
 }
@@ -57,8 +58,8 @@ func (g *Grant) freshUntil(began time.Time) time.Time {
 	return due
 }
 
-// A Directory looks keys up and remembers the results, found or not. Make one with
-// NewDirectory.
+// A Directory looks keys up in a store. It remembers valid keys and invalid ones. Make one
+// with NewDirectory.
 type Directory struct {
 	store  Reader
 	pepper Pepper
@@ -66,8 +67,8 @@ type Directory struct {
 	mu sync.Mutex
 	// entries holds a grant for each remembered key, or ErrUnauthorized if the key is not
 	// valid. They are found by the key's hash; keys themselves aren't kept.
-	entries map[[sha256.Size]byte]*entry
-	brake   brake // limits look-ups of unknown keys
+	entries     map[[sha256.Size]byte]*entry
+	unknownKeys lookupLimiter
 }
 
 // An entry is the result of looking up one key.
@@ -75,13 +76,13 @@ type entry = recent.Value[*Grant]
 
 // NewDirectory returns a directory that reads from store.
 func NewDirectory(store Reader, pepper Pepper) *Directory {
-	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry), brake: newBrake()}
+	return &Directory{store: store, pepper: pepper, entries: make(map[[sha256.Size]byte]*entry), unknownKeys: newLookupLimiter()}
 }
 
-// Authenticate returns the grant of a key. It returns ErrUnauthorized for any key
-// that isn't valid, whatever the reason; ErrUnavailable, wrapped, if the store is
-// unreachable and the key wasn't found valid in the last ten minutes; and ErrBusy
-// if too many unknown keys are being presented to look this one up.
+// Authenticate returns the grant of a key. The error is ErrUnauthorized if the key isn't
+// valid, whatever the reason. It wraps ErrUnavailable if the store is unreachable and the key
+// was not found valid within the last ten minutes. It is ErrBusy if the key isn't remembered
+// and too many unknown keys are being presented to look it up.
 func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error) {
 	if !WellFormed(key) {
 		return nil, ErrUnauthorized
@@ -95,7 +96,7 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 		return unexpired(grant, err, now)
 	}
 	unknown := e == nil || !e.Exists()
-	if unknown && (e == nil || !e.Refreshing()) && !d.brake.admits(hash, now) {
+	if unknown && (e == nil || !e.Refreshing()) && !d.unknownKeys.admits(hash, now) {
 		listed := d.startListing(now)
 		d.mu.Unlock()
 		return d.waitForList(ctx, key, listed)
@@ -106,7 +107,7 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	refresh, isNew := e.Refresh()
 	if isNew {
 		if unknown {
-			d.brake.pending++
+			d.unknownKeys.pending++
 		}
 		go d.refresh(context.WithoutCancel(ctx), hash, e) // others wait for it even if this caller leaves
 	}
@@ -158,8 +159,8 @@ func (d *Directory) evict() {
 	}
 }
 
-// refresh looks a key up and ends the refresh of its entry. It forgets a key of which it
-// learned nothing.
+// refresh looks a key up and ends the refresh of its entry. If the look-up fails and no grant
+// is left to use, it forgets the key.
 func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -169,7 +170,7 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	defer d.mu.Unlock()
 	now := time.Now()
 	if !e.Exists() {
-		d.brake.finish(grant != nil, now)
+		d.unknownKeys.finish(grant != nil, now)
 	}
 	switch {
 	case err == nil:
@@ -184,7 +185,7 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	}
 }
 
-// lookup reads the rows of a key, its subscription and its tier.
+// lookup reads the rows of a key, its subscription, its tier and its groups.
 func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	record, err := d.store.Key(ctx, hash)
 	if err != nil {
@@ -211,8 +212,8 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	return grant, nil
 }
 
-// grantOf reads a subscription's tier and groups, and returns what its keys give access
-// to at a time. It returns ErrUnauthorized if a group is suspended.
+// grantOf reads a subscription's tier and groups, and returns the grant of its keys at a
+// time. It returns ErrUnauthorized if a group is suspended.
 func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (*Grant, error) {
 	tier, err := store.Tier(ctx, s.Tier)
 	if err != nil {
@@ -222,7 +223,7 @@ func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (
 	if err != nil {
 		return nil, err
 	}
-	groups, err := Chain(ctx, s.Group, store.Group)
+	groups, err := GroupChain(ctx, s.Group, store.Group)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +233,7 @@ func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (
 		}
 	}
 	limits := ownedLimits(&s, tier, effective, groups, now)
-	if err := checkCount(limits); err != nil {
+	if err := checkLimitCount(limits); err != nil {
 		return nil, err
 	}
 	return &Grant{Subscription: s, Tier: effective, Limits: limits}, nil

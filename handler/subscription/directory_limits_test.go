@@ -37,8 +37,7 @@ func (d *directoryFixture) putGroups(t *testing.T, ids ...string) {
 	}
 }
 
-// TestCallsAreChargedToTheTierAndAllGroupsAbove, the tier first, then the nearest group.
-func TestCallsAreChargedToTheTierAndAllGroupsAbove(t *testing.T) {
+func TestAGrantListsTheTiersLimitsThenThoseOfAllGroupsAbove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		d.putGroups(t, "team", "department", "org")
@@ -57,8 +56,7 @@ func TestCallsAreChargedToTheTierAndAllGroupsAbove(t *testing.T) {
 	})
 }
 
-// TestASuspendedGroupSuspendsItsSubscriptions within a minute, however far above it is.
-func TestASuspendedGroupSuspendsItsSubscriptions(t *testing.T) {
+func TestSuspendingAGroupSuspendsAllSubscriptionsBelowWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		d.putGroups(t, "team", "org")
@@ -74,8 +72,8 @@ func TestASuspendedGroupSuspendsItsSubscriptions(t *testing.T) {
 	})
 }
 
-// TestGroupsThatCantBeFollowedAdmitNobody: their limits can't be known.
-func TestGroupsThatCantBeFollowedAdmitNobody(t *testing.T) {
+// Without the whole chain of groups, the limits are incomplete.
+func TestNoCallIsAdmittedIfTheChainOfGroupsIsInvalid(t *testing.T) {
 	for name, ids := range map[string][]string{"missing": nil, "a circle": {"team", "org", "team"}, "too deep": {"team", "b", "c", "d", "e"}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -84,7 +82,7 @@ func TestGroupsThatCantBeFollowedAdmitNobody(t *testing.T) {
 					ids = ids[:2]
 				}
 				d.putGroups(t, ids...)
-				if name == "a circle" { // as edited by hand
+				if name == "a circle" { // as if somebody edited the row
 					org, err := d.store.Group(t.Context(), "org")
 					org.Parent = "team"
 					if _, e := d.store.PutGroup(t.Context(), org); errors.Join(err, e) != nil {
@@ -98,9 +96,9 @@ func TestGroupsThatCantBeFollowedAdmitNobody(t *testing.T) {
 	}
 }
 
-// TestAnEndedOverrideIsNotUsed: the directory looks again when it ends, not only when
-// its reading is old.
-func TestAnEndedOverrideIsNotUsed(t *testing.T) {
+// The directory must look the key up again when the override ends, not only when the grant is
+// 30 s old.
+func TestAnOverrideIsNotUsedAfterItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		end := time.Now().Add(10 * time.Second)
@@ -118,7 +116,7 @@ func TestAnEndedOverrideIsNotUsed(t *testing.T) {
 			t.Errorf("before the end: got %d tokens a minute, want 900", got)
 		}
 		time.Sleep(10 * time.Second)
-		perMinute()                 // starts the look-up, and is answered meanwhile
+		perMinute()                 // starts the look-up, and gets the old grant
 		time.Sleep(2 * time.Second) // virtual: the look-up ends
 		if got := perMinute(); got != 300 {
 			t.Errorf("after the end: got %d tokens a minute, want the tier's 300", got)

@@ -15,22 +15,22 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// slowStore counts look-ups and makes each take a millisecond, or hang.
+// slowStore counts and delays look-ups and listings.
 type slowStore struct {
 	*memstore.Store
-	keys    atomic.Int64
-	lists   atomic.Int64
-	hang    time.Duration
-	listErr error // if set, what listings fail with
+	keys    atomic.Int64  // look-ups of keys
+	lists   atomic.Int64  // listings of keys
+	hang    time.Duration // delay of a look-up, if it is more than a millisecond
+	listErr error         // if set, the error of listings
 }
 
-func (c *slowStore) Hashes(ctx context.Context, most int) ([]string, error) {
+func (c *slowStore) Hashes(ctx context.Context, atMost int) ([]string, error) {
 	c.lists.Add(1)
 	time.Sleep(200 * time.Millisecond)
 	if c.listErr != nil {
 		return nil, c.listErr
 	}
-	return c.Store.Hashes(ctx, most)
+	return c.Store.Hashes(ctx, atMost)
 }
 
 func (c *slowStore) Key(ctx context.Context, hash string) (subscription.KeyRecord, error) {
@@ -73,6 +73,7 @@ func suspend(t *testing.T, store subscription.Store) {
 	}
 }
 
+// expectAuthenticate checks that a key gets a grant if want is nil, or else that error.
 func (d *directoryFixture) expectAuthenticate(t *testing.T, key string, want error) {
 	t.Helper()
 	grant, err := d.Authenticate(t.Context(), key)
@@ -122,7 +123,7 @@ func TestResultsAreReusedForHalfAMinute(t *testing.T) {
 }
 
 func TestARevokedKeyIsRefusedWithinAMinute(t *testing.T) {
-	for name, asked := range map[string]time.Duration{"asked for often": time.Second, "asked for rarely": time.Minute} {
+	for name, asked := range map[string]time.Duration{"used every second": time.Second, "used every minute": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDirectoryFixture(t)
@@ -149,7 +150,7 @@ func TestABusyKeyNeverWaitsForItsLookUps(t *testing.T) {
 			begun := time.Now()
 			d.expectAuthenticate(t, d.key, nil)
 			if waited := time.Since(begun); waited > 0 {
-				t.Fatalf("wait: got %s, want none", waited)
+				t.Fatalf("a busy key: got a wait of %s, want none", waited)
 			}
 		}
 		if n := d.store.keys.Load(); n < 10 || n > 11 {
@@ -193,7 +194,7 @@ func TestValidKeysWorkForTenMinutesWithoutTheStore(t *testing.T) {
 	})
 }
 
-func TestAHangingStoreDelaysAValidKeyOnlyOnce(t *testing.T) {
+func TestAStoreThatHangsDelaysAValidKeyOnlyOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		d.expectAuthenticate(t, d.key, nil)
@@ -217,7 +218,6 @@ func TestAHangingStoreDelaysAValidKeyOnlyOnce(t *testing.T) {
 	})
 }
 
-// TestConcurrentCallsShareAFailedLookUp: they don't repeat it one after the other.
 func TestConcurrentCallsShareAFailedLookUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
@@ -237,7 +237,7 @@ func TestConcurrentCallsShareAFailedLookUp(t *testing.T) {
 	})
 }
 
-func TestALookUpOutlivesTheCallThatStartedIt(t *testing.T) {
+func TestALookUpGoesOnWhenTheCallThatStartedItLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		leaving, leave := context.WithCancel(t.Context())
@@ -276,7 +276,7 @@ func TestAnInvalidTierIsUnavailableNotUnauthorized(t *testing.T) {
 	})
 }
 
-func TestAFloodOfUnknownKeysIsBoundedAndEvictsNoCaller(t *testing.T) {
+func TestAFloodOfUnknownKeysTakesBoundedMemoryAndEvictsNoValidKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		d.expectAuthenticate(t, d.key, nil)

@@ -11,8 +11,6 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// TestTheDocsListEveryFieldOfATier compares a tier's values with the table of
-// docs/limits.md.
 func TestTheDocsListEveryFieldOfATier(t *testing.T) {
 	page, err := os.ReadFile("../../docs/limits.md")
 	if err != nil {

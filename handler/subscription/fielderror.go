@@ -2,7 +2,7 @@ package subscription
 
 import "tollgate/handler/field"
 
-// A FieldError says what is wrong with one field and how to fix it.
+// A FieldError says what is wrong with a field of a document and how to fix it.
 type FieldError = field.Error
 
 // faults collects everything that is wrong with a value.

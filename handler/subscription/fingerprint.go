@@ -6,20 +6,20 @@ import (
 	"fmt"
 )
 
-// ErrOtherPepper means that the stored keys were hashed with another pepper: with
-// this one no existing key is found, and gateways wouldn't find a new key.
+// ErrOtherPepper means that the stored keys were hashed with another pepper. With this one,
+// no stored key is found, and a gateway with the other one would not find new keys.
 var ErrOtherPepper = errors.New("KEY_PEPPER is not the one that the keys in the tables were hashed with: set it to the gateway's. If that pepper is lost, its keys are lost too: delete the row fingerprint in partition pepper of table apikeys, and create new keys")
 
-// fingerprintInput is the text whose hash is a pepper's fingerprint. It is not a
+// fingerprintInput is the text whose hash is a pepper's fingerprint. It must not be a
 // well-formed key.
 const fingerprintInput = "the fingerprint of a pepper"
 
-// Fingerprint identifies the pepper. It reveals no more about it than the hash of a
-// key does.
+// Fingerprint returns a text that identifies the pepper. It reveals no more about the pepper
+// than the hash of a key does.
 func (p Pepper) Fingerprint() string { return p.Hash(fingerprintInput)[:16] }
 
-// ComparePepper returns ErrOtherPepper if the stored keys were hashed with another
-// pepper, and ErrNotFound if no fingerprint is stored.
+// ComparePepper returns nil if the stored fingerprint is the pepper's, ErrOtherPepper if it is
+// another's, and ErrNotFound if none is stored.
 func (r Registry) ComparePepper(ctx context.Context, pepper Pepper) error {
 	stored, err := r.Fingerprint(ctx)
 	if err == nil && stored != pepper.Fingerprint() {
@@ -28,9 +28,8 @@ func (r Registry) ComparePepper(ctx context.Context, pepper Pepper) error {
 	return err
 }
 
-// ClaimPepper stores the pepper's fingerprint unless one is stored already. If it is
-// another pepper's, ClaimPepper returns ErrOtherPepper, or replaces it if no keys are
-// stored that depend on it.
+// ClaimPepper stores the pepper's fingerprint. If another pepper's is stored, it replaces
+// that if there are no keys, and returns ErrOtherPepper if there are.
 func (r Registry) ClaimPepper(ctx context.Context, pepper Pepper) error {
 	err := r.ComparePepper(ctx, pepper)
 	if errors.Is(err, ErrOtherPepper) {

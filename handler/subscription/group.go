@@ -7,33 +7,37 @@ import (
 	"time"
 )
 
-// A Group is a team, department or organization that subscriptions belong to. Groups
-// nest. A group's limits are shared by all subscriptions below it.
+// A Group is a team, department or organization that subscriptions belong to. Groups may
+// belong to other groups. All subscriptions in a group, and in the groups below it, share
+// its limits.
 type Group struct {
-	ID   string `json:"id"`
+	ID string `json:"id"`
+	// Name is a name for people. It need not be unique.
 	Name string `json:"name,omitempty"`
-	// Parent is the id of the group that this one is part of; empty: none.
+	// Parent is the id of the group that this one belongs to; empty: none.
 	Parent string `json:"parent,omitempty"`
-	// Limits all apply to each call of the subscriptions below the group; at most MaxLimits.
+	// Limits are the group's limits, at most MaxLimits. Each call of a subscription below the
+	// group must pass all of them.
 	Limits []Limit `json:"limits,omitempty"`
 	// Suspended suspends all subscriptions below the group.
 	Suspended bool      `json:"suspended,omitempty"`
 	Created   time.Time `json:"created,omitzero"`
-	// Version grows with every change; counters adopt only newer ones.
+	// Version grows with every change; 0: not stored yet. Counters adopt only newer ones.
 	Version int64 `json:"version,omitempty"`
 }
 
+// Bounds on limits and groups.
 const (
 	// MaxLimits is the most limits of a tier or group.
 	MaxLimits = 8
 	// MaxCallLimits is the most limits that a call can be charged to: those of its
 	// tier, its group and the groups above.
 	MaxCallLimits = 24
-	// MaxDepth is how deep groups may nest.
+	// MaxDepth is the most groups in a chain from a group to the topmost one.
 	MaxDepth = 4
 )
 
-// Validate returns everything that is wrong with the group itself. Chain checks the
+// Validate returns everything that is wrong with the group itself. GroupChain checks the
 // groups above it.
 func (g *Group) Validate() error {
 	var f faults
@@ -47,7 +51,7 @@ func (g *Group) Validate() error {
 	return f.err()
 }
 
-// Warnings returns what is allowed but may surprise the operator.
+// Warnings describes settings that are valid but may surprise the operator.
 func (g *Group) Warnings() []string {
 	all := limitWarnings(g.Limits)
 	if len(g.Limits) == 0 {
@@ -56,10 +60,11 @@ func (g *Group) Warnings() []string {
 	return all
 }
 
-// Chain returns a group and those above it, the nearest first. read reads a group by its
-// id. The error names the field parent if a group is its own ancestor, or if they nest
-// deeper than MaxDepth.
-func Chain(ctx context.Context, id string, read func(ctx context.Context, id string) (Group, error)) ([]Group, error) {
+// GroupChain returns a group and the groups above it, nearest first; none for the empty id.
+// read reads a group by its id. The error concerns the field parent if a group is its own
+// ancestor or the chain is longer than MaxDepth, and is a *MissingError if a group doesn't
+// exist.
+func GroupChain(ctx context.Context, id string, read func(ctx context.Context, id string) (Group, error)) ([]Group, error) {
 	var chain []Group
 	for id != "" {
 		for _, below := range chain {
@@ -83,13 +88,14 @@ func Chain(ctx context.Context, id string, read func(ctx context.Context, id str
 	return chain, nil
 }
 
-// A MissingError says that a tier or group to which something refers doesn't exist.
+// A MissingError means that a subscription or group refers to a tier or group that doesn't
+// exist. Kind is "tier" or "group".
 type MissingError struct{ Kind, ID string }
 
-// Error says what is missing, and what to do.
+// Error names what is missing and says what to do.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("%s %q was not found: create it, or use one that exists", e.Kind, e.ID)
 }
 
-// Unwrap makes the error an ErrNotFound.
+// Unwrap returns ErrNotFound.
 func (e *MissingError) Unwrap() error { return ErrNotFound }

@@ -15,9 +15,10 @@ import (
 	"tollgate/handler/azure"
 )
 
-// A key is a prefix that secret scanners can search for, 32 random characters and a
-// checksum of 6, in base 62. The checksum makes junk recognizable without a look-up;
-// a double click selects the whole key because its only separator is an underscore.
+// A key consists of a prefix that secret scanners can search for, 32 random characters, and
+// 6 characters of checksum, all in base 62. The checksum allows malformed keys to be rejected
+// without a look-up. A double click selects the whole key, because its only separator is an
+// underscore.
 const (
 	keyPrefix   = "tg_"
 	keyRandom   = 32 // 190 bits
@@ -25,7 +26,7 @@ const (
 	keyLength   = len(keyPrefix) + keyRandom + keyChecksum
 )
 
-// KeyPrefix begins every key. Redact any text that begins with it.
+// KeyPrefix begins every key. Redact any word that begins with it.
 const KeyPrefix = keyPrefix
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -37,7 +38,7 @@ func NewKey() string {
 		var random [keyRandom]byte
 		_, _ = rand.Read(random[:]) // never fails since Go 1.24
 		for _, b := range random {
-			if b < 248 && len(key) < len(keyPrefix)+keyRandom { // 4 × 62: all characters are equally likely
+			if b < 248 && len(key) < len(keyPrefix)+keyRandom { // 248 is 4 × 62, so that all characters are equally likely
 				key = append(key, base62[b%62])
 			}
 		}
@@ -46,8 +47,8 @@ func NewKey() string {
 	return string(append(key, digits[:]...))
 }
 
-// checksum returns the CRC-32 of text in base 62. It is computed by hand because
-// crc32.ChecksumIEEE would need the text as a byte slice, which allocates.
+// checksum returns the CRC-32 of text in base 62. It doesn't use crc32.ChecksumIEEE, because
+// converting the text to a byte slice would allocate.
 func checksum(text string) (digits [keyChecksum]byte) {
 	sum := ^uint32(0)
 	for i := range len(text) {
@@ -71,10 +72,9 @@ func WellFormed(key string) bool {
 	return subtle.ConstantTimeCompare(digits[:], []byte(key[body:])) == 1
 }
 
-// A Pepper is the secret that keys are hashed with. It is stored apart from the
-// tables, so that somebody who can read those can't test keys against them. Make one
-// with NewPepper.
-type Pepper struct{ hashers *sync.Pool } // of *hasher. Only these hold the secret, so printing a Pepper doesn't show it
+// A Pepper is the secret that keys are hashed with. It is stored apart from the tables, so
+// that reading the tables isn't enough to test guessed keys. Make one with NewPepper.
+type Pepper struct{ hashers *sync.Pool } // of *hasher, which alone hold the secret: printing a Pepper doesn't show it
 
 // A hasher is a keyed hash with buffers for its input and output, so that hashing a
 // key allocates nothing.
@@ -87,8 +87,8 @@ type hasher struct {
 // minPepperLength is the shortest pepper accepted, in bytes.
 const minPepperLength = 16
 
-// NewPepper returns a pepper made from a secret of at least 16 bytes. Errors are
-// predicates to put after the setting's name; they don't contain the secret.
+// NewPepper returns a pepper made from a secret of at least 16 bytes. The text of its errors
+// is a predicate, to be put after the setting's name; it doesn't contain the secret.
 func NewPepper(secret string) (Pepper, error) {
 	switch {
 	case secret == "":
@@ -101,8 +101,8 @@ func NewPepper(secret string) (Pepper, error) {
 	return Pepper{&sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, []byte(secret))} }}}, nil
 }
 
-// Hash returns the hash that a key is stored and found by: HMAC-SHA-256 in unpadded
-// base64url, which is valid in a row's key.
+// Hash returns the hash under which a key is stored: HMAC-SHA-256 in unpadded base64url,
+// which is valid in a row key.
 func (p Pepper) Hash(key string) string {
 	return encodeHash(p.sum(key))
 }

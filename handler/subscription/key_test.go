@@ -36,7 +36,7 @@ func TestMalformedKeysAreNotWellFormed(t *testing.T) {
 	}
 }
 
-func TestTheChecksumIsCRC32(t *testing.T) {
+func TestAKeyEndsWithItsCRC32InBase62(t *testing.T) {
 	key := subscription.NewKey()
 	sum, digits := crc32.ChecksumIEEE([]byte(key[:35])), ""
 	for range 6 {
@@ -44,7 +44,7 @@ func TestTheChecksumIsCRC32(t *testing.T) {
 		sum /= 62
 	}
 	if key[35:] != digits {
-		t.Errorf("the last digits of %s: got %s, want %s", key, key[35:], digits)
+		t.Errorf("the last six characters of %s: got %s, want %s", key, key[35:], digits)
 	}
 }
 
@@ -61,7 +61,7 @@ func TestNewPepperRejectsShortSecretsAndKeyVaultReferences(t *testing.T) {
 	}
 }
 
-func TestNoPrintShowsThePepper(t *testing.T) {
+func TestPrintingAPepperDoesNotShowTheSecret(t *testing.T) {
 	pepper, err := subscription.NewPepper("canary-canary-canary")
 	if err != nil {
 		t.Fatal(err)

@@ -9,37 +9,39 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Limit is one ceiling of a tier or group: an amount of a unit for a UTC minute, for a
-// period, or for both.
+// A Limit is one limit of a tier or group: how much calls may use in a UTC minute, in a
+// longer period, or both. Amounts are whole numbers of its Unit; amounts of cost are
+// billionths of the currency's unit.
 type Limit struct {
 	// Name is unique in its tier or group, ignoring case. It appears in refusals, metrics
 	// and usage.
 	Name string
+	// Unit says what the limit counts.
 	Unit limit.Unit
-	// Weights say how much each kind of token counts, where Unit is tokens; nil: all count
+	// Weights say how much each kind of token counts if Unit is tokens; nil: each counts
 	// as one.
 	Weights *Weights
-	// PerMinute is the amount of a UTC minute; 0: no limit of the minute. Amounts are
-	// whole numbers of the unit; those of cost are billionths of the currency.
+	// PerMinute is the amount allowed in a UTC minute; 0: the minute has no limit.
 	PerMinute int64
-	// Burst is how much that past minutes left unused may be carried over.
+	// Burst is how much of an unused PerMinute may be carried over to later minutes.
 	Burst int64
-	// Quota is the amount of a Period; 0: no quota.
+	// Quota is the amount allowed in a Period; 0: no quota.
 	Quota  int64
 	Period limit.Period
-	// CounterKey is a template; calls with the same key share a counter.
+	// CounterKey is the template of the counter's key. Calls with equal keys share a counter.
 	CounterKey CounterKey
-	// Models are the models whose calls the limit applies to; empty: all.
+	// Models are the models whose calls are charged to the limit; empty: all.
 	Models []string
-	// Shadow makes the limit decide and report, but never refuse.
+	// Shadow makes the limit count and report calls, but never refuse them.
 	Shadow bool
-	// AlertAt are percents of the quota, ascending, at which the limit tells once a period.
+	// AlertAt lists percents of the quota, ascending. An alert is sent once a period when
+	// usage reaches each of them.
 	AlertAt []int
 }
 
-// Weights are a limit's weights of kinds of tokens, in thousandths. What is left out
-// counts as its side does: cached and cache-write tokens as the prompt, reasoning as
-// the completion, and these as 1000.
+// Weights say how much each kind of token counts, in thousandths. Without a weight of their
+// own, cached and cache-write tokens have that of the prompt, and reasoning tokens that of
+// the completion. The weights of prompt and completion are 1000 by default.
 type Weights struct {
 	Prompt     *int64 `json:"prompt,omitempty"`
 	Cached     *int64 `json:"cached,omitempty"`
@@ -48,8 +50,8 @@ type Weights struct {
 	Reasoning  *int64 `json:"reasoning,omitempty"`
 }
 
-// weights returns all weights, those left out filled in.
-func (w *Weights) weights() limit.Weights {
+// complete returns the weights with those not given filled in.
+func (w *Weights) complete() limit.Weights {
 	if w == nil {
 		return limit.EvenWeights
 	}
@@ -64,15 +66,15 @@ func (w *Weights) weights() limit.Weights {
 		Completion: completion, Reasoning: or(w.Reasoning, completion)}
 }
 
-// TokensName is the name of the limit that a tier's short form means.
+// TokensName is the name of the limit that a ShortForm describes.
 const TokensName = "tokens"
 
-// Measure returns what the limit counts of a call.
+// Measure returns the limit's unit and weights, by which calls are measured.
 func (l *Limit) Measure() limit.Measure {
-	return limit.Measure{Unit: l.Unit, Weights: l.Weights.weights()}
+	return limit.Measure{Unit: l.Unit, Weights: l.Weights.complete()}
 }
 
-// Windows returns the limit as its counters hold it.
+// Windows returns the amounts of the limit's minute and period, as its counters hold them.
 func (l *Limit) Windows(version int64) limit.Limits {
 	return limit.Limits{PerMinute: l.PerMinute, Burst: l.Burst, Quota: l.Quota, Period: l.Period, Version: version}
 }
@@ -98,7 +100,8 @@ func FindLimit(limits []Limit, name string) *Limit {
 	return nil
 }
 
-// A limitJSON is a Limit's JSON, whose amounts depend on the unit.
+// A limitJSON is the JSON form of a Limit. Its amounts are raw, because they are decoded by
+// the unit: cost is a decimal string, all others are whole numbers.
 type limitJSON struct {
 	Name       string          `json:"name"`
 	Unit       limit.Unit      `json:"unit"`
@@ -120,7 +123,7 @@ func (l Limit) MarshalJSON() ([]byte, error) {
 		Period: l.Period, CounterKey: l.CounterKey, Models: l.Models, Shadow: l.Shadow, AlertAt: l.AlertAt})
 }
 
-// UnmarshalJSON implements json.Unmarshaler. Fields that the JSON lacks keep their
+// UnmarshalJSON implements json.Unmarshaler. Fields that are absent from the JSON keep their
 // values. The error is a *FieldError if it concerns one field.
 func (l *Limit) UnmarshalJSON(text []byte) error {
 	given := limitJSON{Name: l.Name, Unit: l.Unit, Weights: l.Weights, Period: l.Period,
@@ -154,7 +157,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// inLimit adds to an error the limit that it concerns.
+// inLimit adds the limit's name to the field of a *FieldError.
 func inLimit(name string, err error) error {
 	if wrong, ok := err.(*FieldError); ok {
 		return fieldError(limitField(name, wrong.Field), wrong.Problem, wrong.Fix)

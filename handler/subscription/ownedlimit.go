@@ -7,31 +7,31 @@ import (
 	"tollgate/handler/limit"
 )
 
-// An OwnedLimit is a limit that calls of a subscription are charged to, with the tier or
-// group that has it.
+// An OwnedLimit is a limit that a subscription's calls are charged to, and the tier or group
+// that it belongs to.
 type OwnedLimit struct {
 	Limit
-	// Owner is the tier or group: exactly one of the two is set.
+	// Owner is the tier or group that has the limit.
 	Owner Owner
-	// Overridden: the subscription overrides values of its tier's limit.
+	// Overridden reports whether the subscription overrides values of its tier's limit.
 	Overridden bool
-	// Version is that of the limit's values: counters adopt only newer ones.
+	// Version is the version of the limit's values. Counters adopt only newer ones.
 	Version int64
 
-	// What calls would otherwise work out again and again.
-	measure limit.Measure
-	ofModel bool   // the counter depends on the model
-	fixed   string // the counter's key if it is the same for all of the subscription's calls; else empty
+	// Computed once by precompute, because every call needs them.
+	counted     limit.Measure
+	keyHasModel bool   // the counter depends on the model
+	constantKey string // the counter's key if it is the same for all of the subscription's calls; else empty
 }
 
-// An Owner is the tier or group that has a limit.
+// An Owner is the tier or group that has a limit: exactly one field is set, to its id.
 type Owner struct {
 	Tier  string `json:"tier,omitempty"`
 	Group string `json:"group,omitempty"`
 }
 
-// FullName returns the limit's name, after the group's id if it is a group's: unique
-// among the limits of a call.
+// FullName returns a name that is unique among the limits of a call: the limit's name,
+// preceded by the group's id and a slash if a group has it.
 func (l *OwnedLimit) FullName() string {
 	if l.Owner.Group != "" {
 		return l.Owner.Group + "/" + l.Name
@@ -39,35 +39,35 @@ func (l *OwnedLimit) FullName() string {
 	return l.Name
 }
 
-// OfModel reports whether only calls of some models are charged to the limit, or those of
-// each model to another counter.
-func (l *OwnedLimit) OfModel() bool { return l.ofModel || len(l.Models) > 0 }
+// DependsOnModel reports whether a call's model decides if it is charged to the limit, or to
+// which of its counters.
+func (l *OwnedLimit) DependsOnModel() bool { return l.keyHasModel || len(l.Models) > 0 }
 
-// Measure returns what the limit counts of a call.
-func (l *OwnedLimit) Measure() limit.Measure { return l.measure }
+// Measure returns the limit's unit and weights, by which calls are measured.
+func (l *OwnedLimit) Measure() limit.Measure { return l.counted }
 
-// Windows returns the limit as its counters hold it.
+// Windows returns the amounts of the limit's minute and period, as its counters hold them.
 func (l *OwnedLimit) Windows() limit.Limits { return l.Limit.Windows(l.Version) }
 
-// Template returns the counter-key template, the owner's usual one where the limit has
-// none.
-func (l *OwnedLimit) Template() CounterKey { return l.CounterKey.or(l.Owner) }
+// Template returns the counter-key template: the limit's own, or else the default of its
+// owner.
+func (l *OwnedLimit) Template() CounterKey { return l.CounterKey.orDefault(l.Owner) }
 
-// Shared reports whether other subscriptions are charged to the limit's counters too.
+// Shared reports whether calls of other subscriptions are charged to the same counters.
 func (l *OwnedLimit) Shared() bool { return !l.Template().Has(SubscriptionPart) }
 
 // Key returns the key of the counter that a call of a subscription is charged to.
 // value returns the call's value for each placeholder other than {subscription} and
 // {group}.
 func (l *OwnedLimit) Key(s *Subscription, value func(Placeholder) string) string {
-	if l.fixed != "" {
-		return l.fixed
+	if l.constantKey != "" {
+		return l.constantKey
 	}
 	return l.Template().render(l.Owner, s, keyName(l.Name, l.Unit), value)
 }
 
-// keyName returns how counters' keys name a limit: with its unit if that isn't its
-// name, so that a limit whose unit changes has new counters.
+// keyName returns the name of a limit in counter keys. It includes the unit unless that is
+// the limit's name, so that a limit whose unit changes gets new counters.
 func keyName(name string, unit limit.Unit) string {
 	if name == string(unit) {
 		return name
@@ -75,13 +75,13 @@ func keyName(name string, unit limit.Unit) string {
 	return name + "." + string(unit)
 }
 
-// ownedLimits returns the limits that a subscription's calls are charged to: those of
-// its tier, with its overrides, then those of its groups, the nearest first.
+// ownedLimits returns the limits that a subscription's calls are charged to: those of its
+// effective tier, then those of its groups, nearest first.
 func ownedLimits(s *Subscription, tier, effective Tier, groups []Group, now time.Time) []OwnedLimit {
 	all := make([]OwnedLimit, 0, len(effective.Limits))
 	add := func(l OwnedLimit) {
 		l.Shadow = l.Shadow || effective.Shadow
-		l.prepare(s)
+		l.precompute(s)
 		all = append(all, l)
 	}
 	for _, l := range effective.Limits {
@@ -99,21 +99,22 @@ func ownedLimits(s *Subscription, tier, effective Tier, groups []Group, now time
 	return all
 }
 
-// prepare works out what the limit's calls need of it.
-func (l *OwnedLimit) prepare(s *Subscription) {
-	l.measure, l.ofModel = l.Limit.Measure(), l.Template().Has(ModelPart)
+// precompute sets the fields that every call needs.
+func (l *OwnedLimit) precompute(s *Subscription) {
+	l.counted, l.keyHasModel = l.Limit.Measure(), l.Template().Has(ModelPart)
 	for p := range l.Template().Placeholders() {
 		if p != SubscriptionPart && p != GroupPart {
 			return
 		}
 	}
-	l.fixed = l.Key(s, nil)
+	l.constantKey = l.Key(s, nil)
 }
 
-// checkCount returns an error if a call would be charged to too many limits.
-func checkCount(limits []OwnedLimit) error {
+// checkLimitCount returns an error if a call would be charged to more than MaxCallLimits
+// limits.
+func checkLimitCount(limits []OwnedLimit) error {
 	if len(limits) <= MaxCallLimits {
 		return nil
 	}
-	return fieldError("group", fmt.Sprintf("with the tier gives each call %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits))
+	return fieldError("group", fmt.Sprintf("and tier together charge each call to %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits))
 }

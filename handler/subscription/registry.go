@@ -8,28 +8,29 @@ import (
 	"time"
 )
 
-// A Registry makes operators' changes. It checks each change against the tiers and
-// subscriptions it affects, and never overwrites a concurrent change. Its errors
-// wrap *FieldError, ErrNotFound, ErrExists or ErrConflict; any other error means
-// that the store can't be reached.
+// A Registry makes operators' changes to tiers, groups, subscriptions and keys. It rejects a
+// change that would make anything else invalid, and never overwrites a concurrent change. Its
+// errors wrap *FieldError, ErrNotFound, ErrExists or ErrConflict, or are an *InUseError; any
+// other error means that the store can't be reached.
 type Registry struct{ Store }
 
-// maxChangeTries is how many times a change is tried when it conflicts with
-// concurrent ones. Operators are few, so conflicts are rare.
+// maxChangeTries bounds the attempts at a change that conflicts with concurrent ones.
+// Conflicts are rare, because there are few operators.
 const maxChangeTries = 5
 
-// An Account is a subscription with what its calls obey, and its keys.
-type Account struct {
+// Details are a subscription, the rules and groups that apply to its calls, and its keys.
+type Details struct {
 	Subscription
-	// Rules are the tier's, with the subscription's overrides.
+	// Rules are the tier's rules with the subscription's overrides.
 	Rules Rules `json:"rules"`
-	// Groups are its group and those above it, the nearest first.
+	// Groups are the subscription's group and the groups above it, nearest first.
 	Groups []Group     `json:"groups,omitempty"`
 	Keys   []KeyRecord `json:"keys"`
 }
 
-// SetTier creates or changes a tier. It rejects a change that makes a subscription's
-// overrides invalid, or gives its calls too many limits.
+// SetTier creates or changes a tier. It calls change with the stored tier, or with an empty
+// one. It rejects a change that makes a subscription's overrides invalid, or its calls subject
+// to more than MaxCallLimits limits.
 func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) error) (Tier, error) {
 	if err := checkID(id); err != nil {
 		return Tier{}, err
@@ -39,11 +40,11 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Tier{}, err
 		}
-		tier.ID, tier.Limits = id, slices.Clone(tier.Limits) // which the store may share
+		tier.ID, tier.Limits = id, slices.Clone(tier.Limits) // the store may share them
 		if err := change(&tier); err != nil {
 			return Tier{}, err
 		}
-		if err := errors.Join(tier.Fold(), tier.Validate()); err != nil {
+		if err := errors.Join(tier.ExpandShortForm(), tier.Validate()); err != nil {
 			return Tier{}, err
 		}
 		if err := r.checkSubscriptions(ctx, tier); err != nil {
@@ -54,7 +55,7 @@ func (r Registry) SetTier(ctx context.Context, id string, change func(*Tier) err
 	})
 }
 
-// checkSubscriptions checks the tier with each of its subscriptions.
+// checkSubscriptions returns an error if a changed tier doesn't fit one of its subscriptions.
 func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 	if tier.Version == 0 {
 		return nil
@@ -67,40 +68,41 @@ func (r Registry) checkSubscriptions(ctx context.Context, tier Tier) error {
 	if err != nil {
 		return err
 	}
-	read := readerOf(groups)
+	read := readFrom(groups)
 	var problems []error
 	for _, s := range all {
 		if s.Tier != tier.ID {
 			continue
 		}
-		if err := CheckTogether(ctx, &s, tier, read); err != nil {
+		if err := CheckAssignment(ctx, &s, tier, read); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// CheckTogether returns an error if a subscription can't have its tier or groups, or its
-// calls would obey too many limits. groups reads them.
-func CheckTogether(ctx context.Context, s *Subscription, tier Tier, groups groupReader) error {
+// CheckAssignment returns an error if a subscription's overrides don't fit a tier, its groups
+// are invalid, or its calls would be charged to more than MaxCallLimits limits. groups reads
+// the groups.
+func CheckAssignment(ctx context.Context, s *Subscription, tier Tier, groups func(ctx context.Context, id string) (Group, error)) error {
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
 		return err
 	}
-	chain, err := Chain(ctx, s.Group, groups)
+	chain, err := GroupChain(ctx, s.Group, groups)
 	if err != nil {
 		return err
 	}
-	return checkCount(ownedLimits(s, tier, effective, chain, time.Now()))
+	return checkLimitCount(ownedLimits(s, tier, effective, chain, time.Now()))
 }
 
-// Create stores a new subscription, without keys.
+// Create stores a new subscription. It has no keys yet.
 func (r Registry) Create(ctx context.Context, s Subscription) (Subscription, error) {
 	s.Version, s.Created = 0, time.Now().UTC().Truncate(time.Second)
 	return r.put(ctx, s)
 }
 
-// Change edits a subscription.
+// Change changes a subscription, and removes overrides that have ended.
 func (r Registry) Change(ctx context.Context, id string, change func(*Subscription) error) (Subscription, error) {
 	return retryConflicts(func() (Subscription, error) {
 		s, err := r.find(ctx, id)
@@ -115,8 +117,8 @@ func (r Registry) Change(ctx context.Context, id string, change func(*Subscripti
 	})
 }
 
-// Suspend suspends or resumes a subscription. Suspending must always work, so it
-// doesn't require a valid tier.
+// Suspend suspends or resumes a subscription. Suspending must always work, so it doesn't
+// require the tier to be valid.
 func (r Registry) Suspend(ctx context.Context, id string, suspended bool) (Subscription, error) {
 	if !suspended {
 		return r.Change(ctx, id, func(s *Subscription) error { s.Suspended = false; return nil })
@@ -132,7 +134,7 @@ func (r Registry) Suspend(ctx context.Context, id string, suspended bool) (Subsc
 	})
 }
 
-// put stores a subscription if it is valid with its tier.
+// put stores a subscription if it is valid, together with its tier and groups.
 func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error) {
 	if err := s.Validate(time.Now()); err != nil {
 		return s, err
@@ -141,10 +143,10 @@ func (r Registry) put(ctx context.Context, s Subscription) (Subscription, error)
 	if err != nil {
 		return s, missing("tier", s.Tier, err)
 	}
-	if err := s.Check(tier, time.Now()); err != nil {
+	if err := s.CheckOverrides(tier, time.Now()); err != nil {
 		return s, fmt.Errorf("with tier %q, %w", s.Tier, err)
 	}
-	if err := CheckTogether(ctx, &s, tier, r.Store.Group); err != nil {
+	if err := CheckAssignment(ctx, &s, tier, r.Store.Group); err != nil {
 		return s, err
 	}
 	s.Version, err = r.PutSubscription(ctx, s)
@@ -165,7 +167,7 @@ func checkID(id string) error {
 	return f.err()
 }
 
-// Tier reads a tier.
+// Tier returns a tier.
 func (r Registry) Tier(ctx context.Context, id string) (Tier, error) {
 	if err := checkID(id); err != nil {
 		return Tier{}, err
@@ -174,26 +176,26 @@ func (r Registry) Tier(ctx context.Context, id string) (Tier, error) {
 	return tier, explain("tier", id, err)
 }
 
-// Account reads a subscription, what its calls obey, and its keys.
-func (r Registry) Account(ctx context.Context, id string) (Account, error) {
+// Details returns the details of a subscription.
+func (r Registry) Details(ctx context.Context, id string) (Details, error) {
 	s, err := r.find(ctx, id)
 	if err != nil {
-		return Account{}, err
+		return Details{}, err
 	}
 	tier, err := r.Store.Tier(ctx, s.Tier)
 	if err != nil {
-		return Account{}, missing("tier", s.Tier, err)
+		return Details{}, missing("tier", s.Tier, err)
 	}
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {
-		return Account{}, fmt.Errorf("with tier %q, %w", s.Tier, err)
+		return Details{}, fmt.Errorf("with tier %q, %w", s.Tier, err)
 	}
-	groups, err := Chain(ctx, s.Group, r.Store.Group)
+	groups, err := GroupChain(ctx, s.Group, r.Store.Group)
 	if err != nil {
-		return Account{}, err
+		return Details{}, err
 	}
 	keys, err := r.Keys(ctx, id)
-	return Account{s, effective.Rules, groups, keys}, err
+	return Details{s, effective.Rules, groups, keys}, err
 }
 
 // retryConflicts retries a change while it conflicts with concurrent ones.
@@ -206,7 +208,7 @@ func retryConflicts[T any](change func() (T, error)) (T, error) {
 	return change()
 }
 
-// explain adds to an error what it concerns and what to do.
+// explain adds to a store's error what it is about, and what to do.
 func explain(kind, id string, err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -219,7 +221,7 @@ func explain(kind, id string, err error) error {
 	return err
 }
 
-// missing names what a subscription or group refers to and doesn't exist.
+// missing turns ErrNotFound into a *MissingError, for a row that another row refers to.
 func missing(kind, id string, err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return &MissingError{kind, id}

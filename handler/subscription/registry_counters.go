@@ -9,11 +9,11 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A CounterName is what limit.ParseKey finds in a counter's key: the owner, and the limit
-// with its unit.
+// A CounterName is the part of a counter's key that identifies the limit: its owner, and its
+// name and unit.
 type CounterName struct {
 	limit.Owner
-	Limit string
+	Limit string // the limit's name, followed by "." and its unit unless that is the name
 }
 
 // CounterNameOf returns the name of the counter with a key.
@@ -22,7 +22,7 @@ func CounterNameOf(key string) CounterName {
 	return CounterName{owner, name}
 }
 
-// LimitName returns the name and the unit of the counter's limit.
+// LimitName returns the name and unit of the limit.
 func (n CounterName) LimitName() (name string, unit limit.Unit) {
 	name, of, given := strings.Cut(n.Limit, ".")
 	if !given {
@@ -31,8 +31,8 @@ func (n CounterName) LimitName() (name string, unit limit.Unit) {
 	return name, limit.Unit(of)
 }
 
-// CounterLimits returns the current values of all limits, by the counters that they have.
-// Counters adopt a change only with their next call.
+// CounterLimits returns all stored limits by the names of their counters. A counter may still
+// hold older values: it adopts a change only with its next call.
 func CounterLimits(ctx context.Context, store Store) (map[CounterName]OwnedLimit, error) {
 	tiers, e1 := store.Tiers(ctx)
 	groups, e2 := store.Groups(ctx)
@@ -55,7 +55,7 @@ func CounterLimits(ctx context.Context, store Store) (map[CounterName]OwnedLimit
 	}
 	for _, s := range subs {
 		tier, known := byID[s.Tier]
-		if effective, err := s.Effective(tier, now); known && err == nil { // the checks report invalid subscriptions
+		if effective, err := s.Effective(tier, now); known && err == nil { // tollgate doctor reports invalid subscriptions
 			add(limit.Owner{Subscription: s.ID}, ownedLimits(&s, tier, effective, nil, now))
 		}
 	}

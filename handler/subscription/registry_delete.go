@@ -9,38 +9,41 @@ import (
 	"time"
 )
 
-// DeleteTerms are an operator's choices for a deletion.
-type DeleteTerms struct {
-	// Force takes along what uses the thing that is deleted.
+// DeleteOptions are an operator's choices for a deletion.
+type DeleteOptions struct {
+	// Force also deletes, or moves, whatever still uses the row. Without it, the deletion
+	// fails with an *InUseError.
 	Force bool
-	// DryRun deletes nothing: the Deletion says what would be.
+	// DryRun changes nothing. The returned Deletion says what would change.
 	DryRun bool
-	// Check returns an error if what is stored isn't to be deleted; nil: there is nothing
-	// to check.
+	// Check prevents the deletion by returning an error. It gets the stored version. It may
+	// be nil.
 	Check func(version int64) error
 }
 
-// A Deletion says what a deletion took along.
+// A Deletion says what else a deletion deleted or moved.
 type Deletion struct {
-	// Subscriptions were deleted, with their keys.
+	// Subscriptions are the ids of deleted subscriptions. Their keys were deleted too.
 	Subscriptions []string `json:"subscriptions,omitempty"`
 	// Keys is the number of keys deleted.
 	Keys int `json:"keys,omitempty"`
-	// MovedGroups and MovedSubscriptions belonged to the deleted group, and now to the one
-	// above it, MovedTo; empty: to none.
+	// MovedGroups and MovedSubscriptions are the ids of groups and subscriptions that
+	// belonged to the deleted group. They now belong to MovedTo, the group above it; empty:
+	// to none.
 	MovedGroups        []string `json:"movedGroups,omitempty"`
 	MovedSubscriptions []string `json:"movedSubscriptions,omitempty"`
 	MovedTo            string   `json:"movedTo,omitempty"`
 }
 
-// An InUseError says that something can't be deleted because other things use it.
+// An InUseError means that a tier, group or subscription can't be deleted because it is in
+// use. Kind says which of the three it is.
 type InUseError struct {
 	Kind, ID string
-	// Uses is what would be taken along.
+	// Uses is what a forced deletion would also delete or move.
 	Uses Deletion
 }
 
-// Error says what uses it, and what to do.
+// Error lists what uses it, and says what to do.
 func (e *InUseError) Error() string {
 	var users []string
 	for _, use := range []struct {
@@ -67,7 +70,7 @@ func (e *InUseError) fix() string {
 	return "revoke them, or force the deletion to delete them too"
 }
 
-// listIDs lists a few ids after their number.
+// listIDs returns the number of ids and the first few of them.
 func listIDs(what string, ids []string) string {
 	const few = 5
 	text := plural(len(ids), what) + " (" + strings.Join(ids[:min(few, len(ids))], ", ")
@@ -84,10 +87,9 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// DeleteTier deletes a tier. If subscriptions have it, it returns an *InUseError or, with
-// Force, deletes them first. If it fails on the way, what is left can be deleted by the
-// same call.
-func (r Registry) DeleteTier(ctx context.Context, id string, terms DeleteTerms) (Deletion, error) {
+// DeleteTier deletes a tier. If subscriptions have the tier, it returns an *InUseError or,
+// with Force, deletes them first. If it fails halfway, the same call deletes the rest.
+func (r Registry) DeleteTier(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	tier, err := r.Tier(ctx, id)
 	if err == nil {
 		err = terms.check(tier.Version)
@@ -117,10 +119,10 @@ func (r Registry) DeleteTier(ctx context.Context, id string, terms DeleteTerms) 
 }
 
 // DeleteGroup deletes a group. If groups or subscriptions belong to it, it returns an
-// *InUseError or, with Force, first moves them to the group above it, whose limits they
-// obey already; what a suspended group had is suspended itself, so that no call is
-// admitted that wasn't before. If it fails on the way, the same call does the rest.
-func (r Registry) DeleteGroup(ctx context.Context, id string, terms DeleteTerms) (Deletion, error) {
+// *InUseError or, with Force, first moves them to the group above, whose limits apply to them
+// already. If the group is suspended, it also suspends them, so that no call is admitted that
+// wasn't before. If it fails halfway, the same call does the rest.
+func (r Registry) DeleteGroup(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	g, err := r.Group(ctx, id)
 	if err == nil {
 		err = terms.check(g.Version)
@@ -153,9 +155,9 @@ func (r Registry) DeleteGroup(ctx context.Context, id string, terms DeleteTerms)
 	return moved, explain("group", id, r.Store.DeleteGroup(ctx, id, g.Version))
 }
 
-// moveMembers moves what belongs to a group to the group above it. It doesn't check them:
-// they obey fewer limits then, and what is invalid must not keep the group from being
-// deleted.
+// moveMembers moves a group's subscriptions and groups to the group above it. It doesn't
+// check them: fewer limits apply to them than before, and an invalid one must not prevent the
+// deletion of the group.
 func (r Registry) moveMembers(ctx context.Context, g Group, members []Subscription, below []Group) error {
 	for _, s := range members {
 		s.Group, s.Suspended = g.Parent, s.Suspended || g.Suspended
@@ -172,10 +174,10 @@ func (r Registry) moveMembers(ctx context.Context, g Group, members []Subscripti
 	return nil
 }
 
-// DeleteSubscription deletes a subscription. If it has valid keys, it returns an
-// *InUseError or, with Force, deletes them too. Keys go first, so that a deletion that
-// fails on the way leaves a subscription that admits nobody.
-func (r Registry) DeleteSubscription(ctx context.Context, id string, terms DeleteTerms) (Deletion, error) {
+// DeleteSubscription deletes a subscription. If it has valid keys, it returns an *InUseError
+// or, with Force, deletes them too. It deletes the keys first, so that if it fails halfway, the
+// subscription admits nobody.
+func (r Registry) DeleteSubscription(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	s, err := r.find(ctx, id)
 	if err == nil {
 		err = terms.check(s.Version)
@@ -195,9 +197,9 @@ func (r Registry) DeleteSubscription(ctx context.Context, id string, terms Delet
 	return Deletion{Keys: deleted}, err
 }
 
-// removeSubscription deletes a subscription, its keys first, and returns their number. A
-// key that is created meanwhile is deleted last: it would be valid again for a later
-// subscription of the same id.
+// removeSubscription deletes a subscription and its keys, and returns the number of keys. At
+// the end it also deletes keys created in the meantime: they would be valid again for a later
+// subscription with the same id.
 func (r Registry) removeSubscription(ctx context.Context, s Subscription, dryRun bool) (keys int, err error) {
 	all, err := r.Keys(ctx, s.ID)
 	if err != nil || dryRun {
@@ -216,7 +218,7 @@ func (r Registry) removeSubscription(ctx context.Context, s Subscription, dryRun
 	return len(all) + len(late), r.deleteKeys(ctx, late)
 }
 
-// members lists the subscriptions that a condition is true of, ordered by id.
+// members returns the subscriptions for which a condition is true, sorted by id.
 func (r Registry) members(ctx context.Context, of func(Subscription) bool) ([]Subscription, error) {
 	all, err := r.Subscriptions(ctx)
 	all = slices.DeleteFunc(all, func(s Subscription) bool { return !of(s) })
@@ -231,7 +233,7 @@ func idsOf(all []Subscription) (ids []string) {
 	return ids
 }
 
-func (t DeleteTerms) check(version int64) error {
+func (t DeleteOptions) check(version int64) error {
 	if t.Check == nil {
 		return nil
 	}

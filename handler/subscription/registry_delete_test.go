@@ -16,7 +16,7 @@ import (
 func withKeys(t *testing.T, r subscription.Registry, pepper subscription.Pepper) (keys []string) {
 	t.Helper()
 	for _, slot := range []subscription.KeySlot{subscription.Primary, subscription.Secondary} {
-		key, _, err := r.CreateKey(t.Context(), pepper, "a", slot, subscription.KeyTerms{})
+		key, _, err := r.CreateKey(t.Context(), pepper, "a", slot, subscription.KeyOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +25,7 @@ func withKeys(t *testing.T, r subscription.Registry, pepper subscription.Pepper)
 	return keys
 }
 
-func TestWhatIsInUseIsDeletedOnlyByForce(t *testing.T) {
+func TestATierGroupOrSubscriptionInUseIsDeletedOnlyByForce(t *testing.T) {
 	r, pepper := newRegistry(t)
 	ctx := t.Context()
 	withKeys(t, r, pepper)
@@ -41,11 +41,11 @@ func TestWhatIsInUseIsDeletedOnlyByForce(t *testing.T) {
 	if _, err := r.Change(ctx, "a", func(s *subscription.Subscription) error { s.Group = "dept"; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	force := subscription.DeleteTerms{Force: true}
-	would := subscription.DeleteTerms{Force: true, DryRun: true}
+	force := subscription.DeleteOptions{Force: true}
+	would := subscription.DeleteOptions{Force: true, DryRun: true}
 	for _, c := range []struct {
 		name   string
-		delete func(context.Context, string, subscription.DeleteTerms) (subscription.Deletion, error)
+		delete func(context.Context, string, subscription.DeleteOptions) (subscription.Deletion, error)
 		id     string
 		parts  []string
 		taken  subscription.Deletion
@@ -55,7 +55,7 @@ func TestWhatIsInUseIsDeletedOnlyByForce(t *testing.T) {
 		{"subscription", r.DeleteSubscription, "a", []string{`subscription "a" is in use by 2 valid keys`, "revoke them"}, subscription.Deletion{Keys: 2}},
 		{"tier", r.DeleteTier, "gold", []string{`tier "gold" is in use by 1 subscription (a)`, "another tier"}, subscription.Deletion{Subscriptions: []string{"a"}, Keys: 2}},
 	} {
-		_, err := c.delete(ctx, c.id, subscription.DeleteTerms{})
+		_, err := c.delete(ctx, c.id, subscription.DeleteOptions{})
 		if _, inUse := errors.AsType[*subscription.InUseError](err); !inUse {
 			t.Errorf("%s in use: got error %v, want an InUseError", c.name, err)
 		}
@@ -95,23 +95,22 @@ func TestWhatIsInUseIsDeletedOnlyByForce(t *testing.T) {
 	unused := subscription.Subscription{ID: "b", Tier: "silver"}
 	_, e1 := r.SetTier(ctx, "silver", func(*subscription.Tier) error { return nil })
 	_, e2 := r.Create(ctx, unused)
-	_, e3 := r.DeleteSubscription(ctx, "b", subscription.DeleteTerms{})
-	_, e4 := r.DeleteTier(ctx, "silver", subscription.DeleteTerms{})
-	_, e5 := r.DeleteGroup(ctx, "team", subscription.DeleteTerms{})
+	_, e3 := r.DeleteSubscription(ctx, "b", subscription.DeleteOptions{})
+	_, e4 := r.DeleteTier(ctx, "silver", subscription.DeleteOptions{})
+	_, e5 := r.DeleteGroup(ctx, "team", subscription.DeleteOptions{})
 	if err := errors.Join(e1, e2, e3, e4, e5); err != nil {
 		t.Errorf("deleting what nothing uses: got %v, want no error", err)
 	}
 }
 
-// TestDeletingASuspendedGroupAdmitsNobody: what it had is suspended itself.
-func TestDeletingASuspendedGroupAdmitsNobody(t *testing.T) {
+func TestDeletingASuspendedGroupSuspendsItsMembers(t *testing.T) {
 	r, pepper := newRegistry(t)
 	keys := withKeys(t, r, pepper)
 	ctx := t.Context()
 	_, e1 := r.SetGroup(ctx, "lab", func(g *subscription.Group) error { g.Suspended = true; return nil })
 	_, e2 := r.SetGroup(ctx, "room", func(g *subscription.Group) error { g.Parent = "lab"; return nil })
 	_, e3 := r.Change(ctx, "a", func(s *subscription.Subscription) error { s.Group = "lab"; return nil })
-	_, e4 := r.DeleteGroup(ctx, "lab", subscription.DeleteTerms{Force: true})
+	_, e4 := r.DeleteGroup(ctx, "lab", subscription.DeleteOptions{Force: true})
 	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		t.Fatal(err)
 	}
@@ -123,10 +122,10 @@ func TestDeletingASuspendedGroupAdmitsNobody(t *testing.T) {
 	}
 }
 
-// A dyingStore fails every change after a number of them.
+// A dyingStore fails every change after the first few.
 type dyingStore struct {
 	*memstore.Store
-	left int
+	left int // the number of changes that will succeed
 }
 
 var errDied = errors.New("died")
@@ -180,10 +179,9 @@ func (s *dyingStore) PutGroup(ctx context.Context, g subscription.Group) (int64,
 	return s.Store.PutGroup(ctx, g)
 }
 
-// TestADeletionThatDiesAdmitsNobodyAndIsFinishedByARepeat, wherever it dies.
-func TestADeletionThatDiesAdmitsNobodyAndIsFinishedByARepeat(t *testing.T) {
+func TestADeletionThatFailsHalfwayAdmitsNobodyAndCanBeRepeated(t *testing.T) {
 	for _, kind := range []string{"tier", "group", "subscription"} {
-		for changes := 0; ; changes++ {
+		for changes := 0; ; changes++ { // the number of changes that succeed; ends when the deletion does
 			made, pepper := newRegistry(t)
 			ctx, store := t.Context(), &dyingStore{Store: made.Store.(*memstore.Store), left: 1 << 30}
 			r := subscription.Registry{Store: store}
@@ -195,7 +193,7 @@ func TestADeletionThatDiesAdmitsNobodyAndIsFinishedByARepeat(t *testing.T) {
 				t.Fatal(err)
 			}
 			remove := func() error {
-				force := subscription.DeleteTerms{Force: true}
+				force := subscription.DeleteOptions{Force: true}
 				var err error
 				switch kind {
 				case "tier":
@@ -251,7 +249,7 @@ func TestAKeyCreatedDuringADeletionIsDeleted(t *testing.T) {
 	key := subscription.NewKey()
 	store := &lateKeyStore{made.Store.(*memstore.Store), subscription.KeyRecord{Hash: pepper.Hash(key), Subscription: "a", Slot: subscription.Primary}}
 	r := subscription.Registry{Store: store}
-	if _, err := r.DeleteSubscription(t.Context(), "a", subscription.DeleteTerms{}); err != nil {
+	if _, err := r.DeleteSubscription(t.Context(), "a", subscription.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if keys, err := r.Keys(t.Context(), "a"); err != nil || len(keys) > 0 {

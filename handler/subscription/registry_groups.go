@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// SetGroup creates or changes a group. It rejects a change that makes a group its own
-// ancestor, groups nest deeper than MaxDepth, or a subscription's calls obey more than
-// MaxCallLimits limits.
+// SetGroup creates or changes a group. It calls change with the stored group, or with an
+// empty one. It rejects a change that makes a group its own ancestor, a chain of groups longer
+// than MaxDepth, or a subscription's calls subject to more than MaxCallLimits limits.
 func (r Registry) SetGroup(ctx context.Context, id string, change func(*Group) error) (Group, error) {
 	if err := checkID(id); err != nil {
 		return Group{}, err
@@ -35,16 +35,16 @@ func (r Registry) SetGroup(ctx context.Context, id string, change func(*Group) e
 		}
 		g.Version, err = r.PutGroup(ctx, g)
 		if err == nil && before.Version != 0 && g.Parent != before.Parent {
-			err = r.keepParent(ctx, g, before.Parent)
+			err = r.restoreParent(ctx, g, before.Parent)
 		}
 		return g, explain("group", id, err)
 	})
 }
 
-// keepParent takes back a stored change of a group's parent if the groups above it are
-// invalid together with it: another operator changed one of them at the same time.
-func (r Registry) keepParent(ctx context.Context, g Group, parent string) error {
-	_, err := Chain(ctx, g.ID, r.Store.Group)
+// restoreParent undoes a stored change of a group's parent if the groups above it are invalid
+// with it, because another operator changed one of them at the same time.
+func (r Registry) restoreParent(ctx context.Context, g Group, parent string) error {
+	_, err := GroupChain(ctx, g.ID, r.Store.Group)
 	if err == nil {
 		return nil
 	}
@@ -56,7 +56,7 @@ func (r Registry) keepParent(ctx context.Context, g Group, parent string) error 
 }
 
 // SuspendGroup suspends or resumes a group. Suspending must always work, so it doesn't
-// require valid groups above or below.
+// require the groups above and below to be valid.
 func (r Registry) SuspendGroup(ctx context.Context, id string, suspended bool) (Group, error) {
 	return retryConflicts(func() (Group, error) {
 		g, err := r.Group(ctx, id)
@@ -69,7 +69,7 @@ func (r Registry) SuspendGroup(ctx context.Context, id string, suspended bool) (
 	})
 }
 
-// Group reads a group.
+// Group returns a group.
 func (r Registry) Group(ctx context.Context, id string) (Group, error) {
 	if err := checkID(id); err != nil {
 		return Group{}, err
@@ -78,23 +78,23 @@ func (r Registry) Group(ctx context.Context, id string) (Group, error) {
 	return g, explain("group", id, err)
 }
 
-// checkMembers checks a group's new values with the groups above it, and with the groups
-// and subscriptions below it.
+// checkMembers returns an error if a group's new values don't fit the groups above it, or the
+// groups and subscriptions below it.
 func (r Registry) checkMembers(ctx context.Context, g Group) error {
 	groups, err := r.Groups(ctx)
 	if err != nil {
 		return err
 	}
-	read := readerOf(append(groups, g))
-	if _, err := Chain(ctx, g.ID, read); err != nil || g.Version == 0 {
+	read := readFrom(append(groups, g))
+	if _, err := GroupChain(ctx, g.ID, read); err != nil || g.Version == 0 {
 		return err // a new group has nothing below it
 	}
 	var problems []error
 	for _, below := range groups {
-		if below.ID == g.ID || !isBelow(below.Parent, g.ID, read) {
+		if below.ID == g.ID || !isWithin(below.Parent, g.ID, read) {
 			continue
 		}
-		if _, err := Chain(ctx, below.ID, read); err != nil {
+		if _, err := GroupChain(ctx, below.ID, read); err != nil {
 			problems = append(problems, fmt.Errorf("group %q: %w", below.ID, err))
 		}
 	}
@@ -104,7 +104,8 @@ func (r Registry) checkMembers(ctx context.Context, g Group) error {
 	return r.checkSubscriptionsBelow(ctx, g.ID, read)
 }
 
-// checkSubscriptionsBelow checks each subscription below a group with its tier and groups.
+// checkSubscriptionsBelow returns an error if a subscription below a group doesn't fit its
+// tier and groups.
 func (r Registry) checkSubscriptionsBelow(ctx context.Context, id string, read groupReader) error {
 	all, e1 := r.Subscriptions(ctx)
 	tiers, e2 := r.Tiers(ctx)
@@ -118,10 +119,10 @@ func (r Registry) checkSubscriptionsBelow(ctx context.Context, id string, read g
 	var problems []error
 	for _, s := range all {
 		tier, known := byID[s.Tier]
-		if !known || !isBelow(s.Group, id, read) {
-			continue // without its tier, no call of it is admitted
+		if !known || !isWithin(s.Group, id, read) {
+			continue // a subscription without a tier admits no calls
 		}
-		if err := CheckTogether(ctx, &s, tier, read); err != nil {
+		if err := CheckAssignment(ctx, &s, tier, read); err != nil {
 			problems = append(problems, fmt.Errorf("subscription %q: %w", s.ID, err))
 		}
 	}
@@ -131,9 +132,9 @@ func (r Registry) checkSubscriptionsBelow(ctx context.Context, id string, read g
 // A groupReader reads a group by its id.
 type groupReader = func(ctx context.Context, id string) (Group, error)
 
-// readerOf returns a function that reads one of the groups. Of two with one id it reads
-// the last.
-func readerOf(groups []Group) groupReader {
+// readFrom returns a function that reads one of the given groups. If two have the same id, it
+// reads the later one.
+func readFrom(groups []Group) groupReader {
 	byID := make(map[string]Group, len(groups))
 	for _, g := range groups {
 		byID[g.ID] = g
@@ -147,9 +148,9 @@ func readerOf(groups []Group) groupReader {
 	}
 }
 
-// isBelow reports whether a group is another one or below it. It follows at most as many
-// parents as there may be in valid groups and one beyond, so that a cycle ends it.
-func isBelow(id, top string, read groupReader) bool {
+// isWithin reports whether a group is the group top or below it. It gives up after
+// 2 × MaxDepth groups, more than a valid chain has, so that it ends even if there is a cycle.
+func isWithin(id, top string, read groupReader) bool {
 	for range 2 * MaxDepth {
 		if id == top {
 			return true
@@ -163,9 +164,9 @@ func isBelow(id, top string, read groupReader) bool {
 	return false
 }
 
-// Below returns a function that reports whether a group is the one with the id top or
-// below it, among groups as Store.Groups lists them.
-func Below(groups []Group, top string) func(id string) bool {
-	read := readerOf(groups)
-	return func(id string) bool { return id != "" && isBelow(id, top, read) }
+// WithinGroup returns a function that reports whether the group with an id is the group top,
+// or below it. groups are all groups, as listed by Store.Groups.
+func WithinGroup(groups []Group, top string) func(id string) bool {
+	read := readFrom(groups)
+	return func(id string) bool { return id != "" && isWithin(id, top, read) }
 }

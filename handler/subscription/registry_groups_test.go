@@ -12,7 +12,7 @@ import (
 	"tollgate/handler/subscription/memstore"
 )
 
-func TestGroupsCannotBeMadeInvalid(t *testing.T) {
+func TestAChangeThatMakesGroupsInvalidIsRejected(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
 	set := func(id, parent string, limits int) error {
@@ -49,7 +49,7 @@ func TestGroupsCannotBeMadeInvalid(t *testing.T) {
 		"a parent missing":     {set("one", "nobody", 0), `group "nobody" was not found`},
 		"too deep":             {set("five", "four", 0), "parent makes groups nest deeper than 4"},
 		"too deep for a child": {set("other", "three", 0), `group "below": parent makes groups nest deeper than 4`},
-		"too many limits":      {set("one", "", 8), `subscription "a": group with the tier gives each call 25 limits: have at most 24`},
+		"too many limits":      {set("one", "", 8), `subscription "a": group and tier together charge each call to 25 limits: have at most 24`},
 		"more than a group's":  {set("other", "", 9), "limits has 9 limits: use at most 8"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
@@ -64,7 +64,7 @@ func TestGroupsCannotBeMadeInvalid(t *testing.T) {
 	}
 }
 
-func TestAGroupCanBeSuspendedWhateverItsParent(t *testing.T) {
+func TestAGroupWithAMissingParentCanBeSuspended(t *testing.T) {
 	r, _ := newRegistry(t)
 	if _, err := r.PutGroup(t.Context(), subscription.Group{ID: "lab", Parent: "gone"}); err != nil { // as edited by hand
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestAGroupCanBeSuspendedWhateverItsParent(t *testing.T) {
 	}
 }
 
-// crossingStore makes lab's parent room just before room's becomes lab.
+// A crossingStore sets the parent of lab to room just before that of room is set to lab.
 type crossingStore struct {
 	*memstore.Store
 	crossed bool
@@ -97,8 +97,8 @@ func (s *crossingStore) PutGroup(ctx context.Context, g subscription.Group) (int
 	return s.Store.PutGroup(ctx, g)
 }
 
-// TestTwoOperatorsMakeNoCycleTogether: each change alone would be valid.
-func TestTwoOperatorsMakeNoCycleTogether(t *testing.T) {
+// Each of the two changes alone would be valid.
+func TestConcurrentChangesOfParentsLeaveNoCycle(t *testing.T) {
 	r := subscription.Registry{Store: &crossingStore{Store: memstore.New()}}
 	ctx := t.Context()
 	set := func(id, parent string) error {
@@ -109,16 +109,16 @@ func TestTwoOperatorsMakeNoCycleTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := set("room", "lab"); err == nil || !strings.Contains(err.Error(), "its own ancestor") {
-		t.Errorf("the later change: got error %v, want that room would be its own ancestor", err)
+		t.Errorf("the later change: got error %v, want one saying that room would be its own ancestor", err)
 	}
 	for _, id := range []string{"lab", "room"} {
-		if chain, err := subscription.Chain(ctx, id, r.Store.Group); err != nil {
+		if chain, err := subscription.GroupChain(ctx, id, r.Store.Group); err != nil {
 			t.Errorf("%s afterwards: got groups %+v and error %v, want no cycle", id, chain, err)
 		}
 	}
 }
 
-func TestCounterLimitsAreFoundByTheirCountersKeys(t *testing.T) {
+func TestCounterLimitsHasTheLimitOfEachCounter(t *testing.T) {
 	r, _ := newRegistry(t)
 	ctx := t.Context()
 	_, e1 := r.SetGroup(ctx, "lab", func(g *subscription.Group) error {

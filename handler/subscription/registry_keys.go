@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// KeyTerms are an operator's choices for a new key.
-type KeyTerms struct {
+// KeyOptions are an operator's choices for a new key.
+type KeyOptions struct {
 	// Expires is when the key expires; zero: never.
 	Expires time.Time
 	// Overlap is how long a replaced key stays valid; 0: it is deleted at once.
@@ -19,7 +19,7 @@ type KeyTerms struct {
 // maxOverlap bounds how long a replaced key stays valid, so that it isn't forgotten.
 const maxOverlap = 90 * 24 * time.Hour
 
-func (t KeyTerms) check(now time.Time) error {
+func (t KeyOptions) check(now time.Time) error {
 	var f faults
 	f.check(t.Expires.IsZero() || t.Expires.After(now), "expires", "is not in the future", "use a later time, or leave it out for a key that never expires")
 	f.check(t.Overlap >= 0 && t.Overlap <= maxOverlap, "overlap", "is out of range", "use 0s to 2160h, which is 90 days")
@@ -27,7 +27,7 @@ func (t KeyTerms) check(now time.Time) error {
 }
 
 // CreateKey creates a key in a slot that has none and returns it, to be shown once.
-func (r Registry) CreateKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyTerms) (string, KeyRecord, error) {
+func (r Registry) CreateKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyOptions) (string, KeyRecord, error) {
 	valid, expired, err := r.slotKeys(ctx, id, slot)
 	if err == nil {
 		err = terms.check(time.Now())
@@ -45,7 +45,7 @@ func (r Registry) CreateKey(ctx context.Context, pepper Pepper, id string, slot 
 // RotateKey replaces a slot's key and returns the new one, to be shown once. It
 // stores the new key before it deletes the old one or sets its expiry; if the latter
 // fails, it returns both the new key and the error.
-func (r Registry) RotateKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyTerms) (string, KeyRecord, error) {
+func (r Registry) RotateKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyOptions) (string, KeyRecord, error) {
 	valid, expired, err := r.slotKeys(ctx, id, slot)
 	if err == nil {
 		err = errors.Join(requireKey(valid, id, slot), terms.check(time.Now()))
@@ -68,7 +68,7 @@ func (r Registry) RotateKey(ctx context.Context, pepper Pepper, id string, slot 
 func (r Registry) ExpireKey(ctx context.Context, id string, slot KeySlot, at time.Time) (KeyRecord, error) {
 	valid, _, err := r.slotKeys(ctx, id, slot)
 	if err == nil {
-		err = errors.Join(requireKey(valid, id, slot), KeyTerms{Expires: at}.check(time.Now()))
+		err = errors.Join(requireKey(valid, id, slot), KeyOptions{Expires: at}.check(time.Now()))
 	}
 	if err != nil {
 		return KeyRecord{}, err
@@ -138,7 +138,7 @@ func requireKey(keys []KeyRecord, id string, slot KeySlot) error {
 }
 
 // storeNewKey makes a key and stores its hash.
-func (r Registry) storeNewKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyTerms) (string, KeyRecord, error) {
+func (r Registry) storeNewKey(ctx context.Context, pepper Pepper, id string, slot KeySlot, terms KeyOptions) (string, KeyRecord, error) {
 	if err := r.ClaimPepper(ctx, pepper); err != nil {
 		return "", KeyRecord{}, err
 	}

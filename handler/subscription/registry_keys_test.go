@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// acceptedKeys returns the indexes of the keys that a new directory accepts.
+// acceptedKeys returns the indexes of those keys that a new directory accepts.
 func acceptedKeys(t *testing.T, r subscription.Registry, pepper subscription.Pepper, keys ...string) (accepted []int) {
 	t.Helper()
 	for i, key := range keys {
@@ -26,8 +26,8 @@ func TestARotatedKeyStaysValidForTheOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
-		second, _, e2 := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Overlap: time.Hour})
+		first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
+		second, _, e2 := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{Overlap: time.Hour})
 		if err := errors.Join(e1, e2); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestARotatedKeyStaysValidForTheOverlap(t *testing.T) {
 		if _, err := r.ExpireKey(ctx, "a", subscription.Primary, time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Overlap: time.Hour})
+		third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{Overlap: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,19 +67,19 @@ func TestAnExpiredKeyFreesItsSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		first, record, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{Expires: time.Now().Add(time.Hour)})
+		first, record, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{Expires: time.Now().Add(time.Hour)})
 		if err != nil || record.Expires.IsZero() {
 			t.Fatalf("CreateKey: got %+v, %v; want a record that expires", record, err)
 		}
-		_, _, twice := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+		_, _, twice := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 		if !errors.Is(twice, subscription.ErrExists) {
 			t.Errorf("create a second key: got %v, want ErrExists", twice)
 		}
 		time.Sleep(time.Hour)
-		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrNotFound) {
+		if _, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{}); !errors.Is(err, subscription.ErrNotFound) {
 			t.Errorf("rotate an expired key: got %v, want ErrNotFound", err)
 		}
-		second, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+		second, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestAnExpiryCanBeSetAndRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pepper := newRegistry(t)
 		ctx := t.Context()
-		key, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyTerms{})
+		key, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyOptions{})
 		_, e2 := r.ExpireKey(ctx, "a", subscription.Secondary, time.Now().Add(time.Hour))
 		_, e3 := r.ExpireKey(ctx, "a", subscription.Secondary, time.Time{})
 		if err := errors.Join(e1, e2, e3); err != nil {
@@ -104,7 +104,7 @@ func TestAnExpiryCanBeSetAndRemoved(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		if got := acceptedKeys(t, r, pepper, key); got == nil {
-			t.Errorf("keys valid once their expiry was removed: got %v, want 0", got)
+			t.Errorf("after removing the expiry: got no valid key, want the key still valid")
 		}
 	})
 }
@@ -112,10 +112,10 @@ func TestAnExpiryCanBeSetAndRemoved(t *testing.T) {
 func TestInvalidKeyTermsAreRejected(t *testing.T) {
 	r, pepper := newRegistry(t)
 	ctx := t.Context()
-	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); err != nil {
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for want, terms := range map[string]subscription.KeyTerms{
+	for want, terms := range map[string]subscription.KeyOptions{
 		"expires is not in the future": {Expires: time.Now().Add(-time.Second)},
 		"overlap is out of range":      {Overlap: -time.Second},
 		"use 0s to 2160h":              {Overlap: 91 * 24 * time.Hour},

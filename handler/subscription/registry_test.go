@@ -59,7 +59,7 @@ func TestATierChangeThatInvalidatesOverridesIsRejected(t *testing.T) {
 	}
 }
 
-func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
+func TestRegistryErrorsNameTheRowOrFieldAtFault(t *testing.T) {
 	r, pepper := newRegistry(t)
 	ctx := t.Context()
 	nothing := func(*subscription.Subscription) error { return nil }
@@ -70,10 +70,10 @@ func TestRegistryErrorsNameWhatIsWrong(t *testing.T) {
 	_, tierless := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "silver"})
 	_, misfit := r.Create(ctx, subscription.Subscription{ID: "b", Tier: "gold", Overrides: overrides(t, `{"maxWait":"9h"}`)})
 	_, unknown := r.Change(ctx, "b", nothing)
-	_, unread := r.Account(ctx, "b")
-	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.KeyTerms{})
-	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third", subscription.KeyTerms{})
-	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	_, unread := r.Details(ctx, "b")
+	_, _, keyless := r.CreateKey(ctx, pepper, "b", subscription.Primary, subscription.KeyOptions{})
+	_, _, slotless := r.CreateKey(ctx, pepper, "a", "third", subscription.KeyOptions{})
+	_, _, unrotated := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 	unrevoked := r.RevokeKey(ctx, "a", subscription.Secondary)
 	for _, test := range []struct {
 		err  error
@@ -121,15 +121,15 @@ func TestAnInvalidSubscriptionCanStillBeSuspended(t *testing.T) {
 func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	r, pepper := newRegistry(t)
 	ctx := t.Context()
-	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
-	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyTerms{})
+	first, _, e1 := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
+	second, _, e2 := r.CreateKey(ctx, pepper, "a", subscription.Secondary, subscription.KeyOptions{})
 	if err := errors.Join(e1, e2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{}); !errors.Is(err, subscription.ErrExists) {
+	if _, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{}); !errors.Is(err, subscription.ErrExists) {
 		t.Errorf("create a second primary key: got %v, want ErrExists", err)
 	}
-	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	third, record, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 	if err != nil || record.Slot != subscription.Primary || record.Created.IsZero() {
 		t.Fatalf("RotateKey: got %+v, %v; want a new key in the primary slot with its time of creation", record, err)
 	}
@@ -142,7 +142,7 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	if err := r.RevokeKey(ctx, "a", subscription.Secondary); err != nil {
 		t.Fatal(err)
 	}
-	account, err := r.Account(ctx, "a")
+	account, err := r.Details(ctx, "a")
 	if err != nil || len(account.Keys) != 1 || account.Keys[0].Slot != subscription.Primary || account.Rules.Limits[0].PerMinute != 300 {
 		t.Errorf("Account: got %+v, %v; want the primary key and 300 tokens a minute", account, err)
 	}
@@ -151,7 +151,8 @@ func TestRotatingAKeyLeavesTheOtherSlotAlone(t *testing.T) {
 	}
 }
 
-// undeletingStore fails to delete keys, like a store that goes down during a rotation.
+// An undeletingStore fails to delete keys while down is set, like a store that goes down
+// during a rotation.
 type undeletingStore struct {
 	*memstore.Store
 	down error
@@ -168,17 +169,17 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextCompletesIt(t *testing.T) {
 	made, pepper := newRegistry(t)
 	store := &undeletingStore{Store: made.Store.(*memstore.Store)}
 	r, ctx := subscription.Registry{Store: store}, t.Context()
-	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	first, _, err := r.CreateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	store.down = errors.New("down")
-	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	second, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 	if second == "" || !errors.Is(err, store.down) || !strings.Contains(err.Error(), "the old key is still valid") {
 		t.Fatalf("RotateKey: got %v, want the new key and an error that says the old key is still valid", err)
 	}
 	store.down = nil
-	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyTerms{})
+	third, _, err := r.RotateKey(ctx, pepper, "a", subscription.Primary, subscription.KeyOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,10 +194,10 @@ func TestAnInterruptedRotationKeepsBothKeysAndTheNextCompletesIt(t *testing.T) {
 	}
 }
 
-// conflictingStore makes a concurrent change before each of the first few changes.
+// A conflictingStore makes a concurrent change before each of the first few changes.
 type conflictingStore struct {
 	*memstore.Store
-	times int
+	times int // how many concurrent changes are left to make
 }
 
 func (o *conflictingStore) PutTier(ctx context.Context, tier subscription.Tier) (int64, error) {
@@ -213,7 +214,7 @@ func (o *conflictingStore) PutTier(ctx context.Context, tier subscription.Tier) 
 	return o.Store.PutTier(ctx, tier)
 }
 
-func TestAConflictingChangeIsRetried(t *testing.T) {
+func TestAConflictingChangeIsTriedFiveTimes(t *testing.T) {
 	for times, want := range map[int]error{1: nil, 4: nil, 5: subscription.ErrConflict} {
 		made, _ := newRegistry(t)
 		r := subscription.Registry{Store: &conflictingStore{made.Store.(*memstore.Store), times}}

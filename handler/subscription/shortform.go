@@ -7,26 +7,24 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A ShortForm is the short form of one limit in tokens, named tokens. Operators may give
-// it in place of the limit; Fold makes it one. What is nil is not given.
+// A ShortForm is a shorter way to write one limit: the limit named tokens, in tokens.
+// Operators may use it instead of Limits; ExpandShortForm turns it into that limit. A nil
+// field is not given.
 type ShortForm struct {
-	// TokensPerMinute is the limit's PerMinute.
-	TokensPerMinute *int64 `json:"tokensPerMinute,omitempty"`
-	// BurstTokens is its Burst.
-	BurstTokens *int64 `json:"burstTokens,omitempty"`
-	// TokenQuota is its Quota.
-	TokenQuota       *int64        `json:"tokenQuota,omitempty"`
-	TokenQuotaPeriod *limit.Period `json:"tokenQuotaPeriod,omitempty"`
-	CounterKey       *CounterKey   `json:"counterKey,omitempty"`
+	TokensPerMinute  *int64        `json:"tokensPerMinute,omitempty"`  // the limit's PerMinute
+	BurstTokens      *int64        `json:"burstTokens,omitempty"`      // its Burst
+	TokenQuota       *int64        `json:"tokenQuota,omitempty"`       // its Quota
+	TokenQuotaPeriod *limit.Period `json:"tokenQuotaPeriod,omitempty"` // its Period
+	CounterKey       *CounterKey   `json:"counterKey,omitempty"`       // its CounterKey
 }
 
-// shortFields maps the short form's fields to those of the limit.
+// shortFields maps the JSON names of the short form's fields to those of a limit.
 var shortFields = map[string]string{"tokensPerMinute": "perMinute", "burstTokens": "burst", "tokenQuota": "quota", "tokenQuotaPeriod": "period", "counterKey": "counterKey"}
 
-// Fold sets the values given in the short form in the limit named tokens, which it adds
-// where there is none, and clears the short form. A limit whose last amount is set to 0
-// goes. The error names the short form's wrong fields.
-func (r *Rules) Fold() error {
+// ExpandShortForm moves the values of the short form to the limit named tokens, which it adds
+// if there is none, and clears the short form. If they set the limit's last amount to 0, it
+// removes the limit. The error names each invalid field of the short form.
+func (r *Rules) ExpandShortForm() error {
 	short := r.ShortForm
 	r.ShortForm = ShortForm{}
 	if short == (ShortForm{}) {
@@ -47,13 +45,13 @@ func (r *Rules) Fold() error {
 	return f.err()
 }
 
-// apply sets the values given in a limit.
+// apply copies the given values to a limit.
 func (s ShortForm) apply(l *Limit) {
-	set(&l.PerMinute, s.TokensPerMinute)
-	set(&l.Burst, s.BurstTokens)
-	set(&l.Quota, s.TokenQuota)
-	set(&l.Period, s.TokenQuotaPeriod)
-	set(&l.CounterKey, s.CounterKey)
+	setIfGiven(&l.PerMinute, s.TokensPerMinute)
+	setIfGiven(&l.Burst, s.BurstTokens)
+	setIfGiven(&l.Quota, s.TokenQuota)
+	setIfGiven(&l.Period, s.TokenQuotaPeriod)
+	setIfGiven(&l.CounterKey, s.CounterKey)
 	if l.Quota == 0 && s.TokenQuota != nil && s.TokenQuotaPeriod == nil {
 		l.Period = ""
 	}
@@ -74,8 +72,8 @@ func (s ShortForm) check(f *faults) {
 	}
 }
 
-// set sets a value if another is given.
-func set[T any](value, given *T) {
+// setIfGiven sets a value to the given one, unless that is nil.
+func setIfGiven[T any](value, given *T) {
 	if given != nil {
 		*value = *given
 	}

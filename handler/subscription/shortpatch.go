@@ -7,29 +7,29 @@ import (
 	"strings"
 )
 
-// errBothForms says that a document gives the limit named tokens twice.
+// errBothForms returns the error of a document that gives the limit named tokens twice.
 func errBothForms(field string) error {
 	return &FieldError{Field: field, Problem: "has the limit named tokens, which tokensPerMinute and the other fields of the short form set too", Fix: "give it once: in limits, or in the short form"}
 }
 
-// CheckOneForm returns a *FieldError if rules, as an operator gave them, have both the
-// limit named tokens and values in the short form.
-func (r *Rules) CheckOneForm() error {
+// CheckSingleForm returns a *FieldError if the rules have both a limit named tokens and fields
+// of the short form. Call it before ExpandShortForm.
+func (r *Rules) CheckSingleForm() error {
 	if r.ShortForm != (ShortForm{}) && FindLimit(r.Limits, TokensName) != nil {
 		return errBothForms("limits")
 	}
 	return nil
 }
 
-// ShortFormZeros replaces null by the value that Fold takes for none, in the short-form
-// fields of a merge patch of rules: a tier has no such fields that null could remove. The
-// patch is a JSON object.
-func ShortFormZeros(patch []byte) ([]byte, error) {
-	fields, err := fieldsOf("body", patch)
+// ZeroShortFormNulls replaces each null in the short form's fields of a merge patch of rules
+// by 0 or "". Stored rules have no such fields for null to remove; ExpandShortForm takes 0 and
+// "" to mean none. The patch is a JSON object.
+func ZeroShortFormNulls(patch []byte) ([]byte, error) {
+	fields, err := decodeObject("body", patch)
 	if err != nil {
 		return nil, err
 	}
-	for field, value := range takeShort(fields) {
+	for field, value := range removeShortForm(fields) {
 		if string(value) == "null" {
 			value = json.RawMessage(`0`)
 			if field == "tokenQuotaPeriod" || field == "counterKey" {
@@ -41,15 +41,15 @@ func ShortFormZeros(patch []byte) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// PatchOverrides applies a merge patch, a JSON object, to overrides: merge applies its
-// fields other than the short form's to the overrides' JSON. Those of the short form set
-// values of the override of the limit named tokens, and null removes them from it.
+// PatchOverrides applies a merge patch (RFC 7396), a JSON object, to overrides. Fields of the
+// short form change the override of the limit named tokens, where null removes a value.
+// merge applies all other fields to the overrides' JSON.
 func PatchOverrides(o Overrides, patch []byte, merge func(document, patch []byte) ([]byte, error)) (Overrides, error) {
-	fields, err := fieldsOf("overrides", patch)
+	fields, err := decodeObject("overrides", patch)
 	if err != nil || fields == nil {
-		return Overrides{}, err // null removes all
+		return Overrides{}, err // null removes all overrides
 	}
-	short := takeShort(fields)
+	short := removeShortForm(fields)
 	rest, e1 := json.Marshal(fields)
 	document, e2 := json.Marshal(o)
 	if err := errors.Join(e1, e2); err != nil {
@@ -63,27 +63,27 @@ func PatchOverrides(o Overrides, patch []byte, merge func(document, patch []byte
 	if err := Decode(merged, &after); err != nil {
 		return o, err
 	}
-	if _, replaced := take(fields, "limits"); replaced && len(short) > 0 && after.indexOf(TokensName) >= 0 {
+	if _, replaced := removeField(fields, "limits"); replaced && len(short) > 0 && after.indexOf(TokensName) >= 0 {
 		return o, errBothForms("overrides.limits")
 	}
-	return after.withShortForm(short)
+	return after.setShortForm(short)
 }
 
-// takeShort removes the short form's fields from a JSON object's and returns them by their
-// names.
-func takeShort(fields map[string]json.RawMessage) map[string]json.RawMessage {
+// removeShortForm removes the short form's fields from the fields of a JSON object, and
+// returns them by name.
+func removeShortForm(fields map[string]json.RawMessage) map[string]json.RawMessage {
 	short := make(map[string]json.RawMessage)
 	for field := range shortFields {
-		if value, given := take(fields, field); given {
+		if value, given := removeField(fields, field); given {
 			short[field] = value
 		}
 	}
 	return short
 }
 
-// withShortForm sets values, by their names in the short form, in the override of the
-// limit named tokens. null removes a value, and an override that has none left goes.
-func (o Overrides) withShortForm(short map[string]json.RawMessage) (Overrides, error) {
+// setShortForm sets values in the override of the limit named tokens. They are given by their
+// names in the short form. null removes a value, and an override without any value is removed.
+func (o Overrides) setShortForm(short map[string]json.RawMessage) (Overrides, error) {
 	if len(short) == 0 {
 		return o, nil
 	}
@@ -93,7 +93,7 @@ func (o Overrides) withShortForm(short map[string]json.RawMessage) (Overrides, e
 		o.Limits = slices.Insert(o.Limits, 0, LimitOverride{Name: TokensName})
 		at = 0
 	}
-	values, err := fieldsOf("overrides.limits", o.Limits[at].Values)
+	values, err := decodeObject("overrides.limits", o.Limits[at].Values)
 	if err != nil {
 		return o, err
 	}
@@ -101,7 +101,7 @@ func (o Overrides) withShortForm(short map[string]json.RawMessage) (Overrides, e
 		values = make(map[string]json.RawMessage)
 	}
 	for field, value := range short {
-		take(values, shortFields[field])
+		removeField(values, shortFields[field])
 		if string(value) != "null" {
 			values[shortFields[field]] = value
 		}

@@ -12,9 +12,9 @@ import (
 	"tollgate/handler/jsonscan"
 )
 
-// Decode reads one JSON value. It rejects unknown fields, because a misspelt limit
-// would silently be no limit, and fields that appear twice. The error is a
-// *FieldError if it concerns one field.
+// Decode decodes one JSON value. It rejects unknown fields, because a misspelt limit would
+// silently be no limit, and fields that appear twice. The error is a *FieldError if it
+// concerns one field.
 func Decode(data []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
@@ -42,9 +42,9 @@ func Decode(data []byte, into any) error {
 	return err
 }
 
-// CheckJSON returns an error unless data is exactly one JSON value and no object in it
-// has the same field twice, ignoring case: readers disagree on which of two values
-// counts. A repeated field is a *FieldError.
+// CheckJSON returns an error unless data is exactly one JSON value in which no object has the
+// same field twice, ignoring case: decoders disagree on which of the two counts. For a
+// repeated field the error is a *FieldError.
 func CheckJSON(data []byte) error {
 	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxDepth})
 	err := s.SkipDistinct(jsonscan.Keys{Fold: true})
@@ -60,16 +60,15 @@ func CheckJSON(data []byte) error {
 // maxDepth is the deepest nesting that encoding/json decodes.
 const maxDepth = 10000
 
-// jsonPath returns a decoder's path to a field as the document spells it: the
-// decoder also puts in the Go names of embedded structs, the only names that begin
-// with a capital.
+// jsonPath removes the Go names of embedded structs from encoding/json's path to a field, so
+// that only the document's own names remain. Those never begin with a capital letter.
 func jsonPath(path string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(path, "."), func(name string) bool {
 		return name != "" && 'A' <= name[0] && name[0] <= 'Z'
 	}), ".")
 }
 
-// describeKind returns the JSON value that a Go kind is read from.
+// describeKind describes the JSON value that decodes into a Go kind.
 func describeKind(kind string) string {
 	switch {
 	case strings.HasPrefix(kind, "int"):

@@ -9,25 +9,25 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Reserve is how much a call takes from its limits before it is made.
+// Reserve says how much a call takes from its limits before it is forwarded.
 type Reserve string
 
-// The ways of reserving.
+// The values of Reserve.
 const (
 	ReserveNone   Reserve = "none"   // one token; APIM's estimate-prompt-tokens="false"
 	ReservePrompt Reserve = "prompt" // the prompt's tokens; APIM's "true". The default
-	ReserveFull   Reserve = "full"   // prompt and completion cap: nothing can pass the limit
+	ReserveFull   Reserve = "full"   // the prompt's tokens and the completion cap, so that no call can exceed a limit
 )
 
-// StoredContent says whether calls may name content that endpoints keep and of which
-// nobody can tell whose it is: conversations, prompts, files, containers, vector stores,
-// items of answers. Responses are not among it: whose they are is known.
+// StoredContent says how to treat calls that refer to content stored at an endpoint whose
+// owner Tollgate doesn't know: conversations, prompts, files, containers, vector stores and
+// items of answers. Stored responses are not included: Tollgate records their owners.
 type StoredContent string
 
-// What a tier may do about such content.
+// The values of StoredContent.
 const (
 	StoredRefuse StoredContent = "refuse" // refuse the call. The default
-	StoredAllow  StoredContent = "allow"  // pass it on: callers share what the account has
+	StoredAllow  StoredContent = "allow"  // forward the call: callers share the content of the endpoint's account
 )
 
 // A Duration is a time.Duration that encodes as text, such as "2s".
@@ -46,34 +46,34 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Rules are the limits of a tier, and how its calls are decided. A subscription may
-// override each of them.
+// Rules are the limits of a tier, and the settings for deciding its calls. A subscription
+// may override each of them.
 type Rules struct {
 	ShortForm
-	// Limits all apply to each call; at most MaxLimits.
+	// Limits are the tier's limits, at most MaxLimits. A call must pass all of them.
 	Limits []Limit `json:"limits,omitempty"`
-	// Reserve is how much a call takes before it is made.
+	// Reserve says how much a call takes from its limits before it is forwarded.
 	Reserve Reserve `json:"reserve,omitempty"`
 	// MaxCompletionTokens is the cap for calls that set none, in tokens; 0: no cap.
 	MaxCompletionTokens int64 `json:"maxCompletionTokens,omitempty"`
-	// MaxWait is how long a call may queue for its limits rather than be refused.
+	// MaxWait is how long a call that doesn't fit its limits may queue before it is refused.
 	MaxWait Duration `json:"maxWait,omitzero"`
-	// MaxConcurrent is the most calls a subscription may have in progress on one
+	// MaxConcurrent is the most calls that a subscription may have in progress on one
 	// instance; 0: unlimited; nil: 100.
 	MaxConcurrent *int64 `json:"maxConcurrent,omitempty"`
-	// Shadow makes all limits decide and report, but never refuse.
+	// Shadow makes all limits count and report calls, but never refuse them.
 	Shadow bool `json:"shadow,omitempty"`
 	// OnStoreDown is how to decide calls while the counter store is unreachable. The
 	// default is closed with ReserveFull, else degrade.
 	OnStoreDown limit.StoreDown `json:"onStoreDown,omitempty"`
-	// StoredContent says whether calls may name stored content whose owner nobody knows.
+	// StoredContent says how to treat calls that refer to stored content of unknown owners.
 	StoredContent StoredContent `json:"storedContent,omitempty"`
 	// Models are the models that calls may use; empty: all that the gateway serves.
 	Models []string `json:"models,omitempty"`
 }
 
-// LimitsCost reports whether a limit in money applies to calls of a model that the rules
-// allow.
+// LimitsCost reports whether the rules allow a model and have a limit in cost that applies to
+// its calls.
 func (r *Rules) LimitsCost(model string) bool {
 	return (len(r.Models) == 0 || slices.Contains(r.Models, model)) &&
 		slices.ContainsFunc(r.Limits, func(l Limit) bool { return l.Unit == limit.Cost && l.AppliesTo(model) })
@@ -83,16 +83,16 @@ func (r *Rules) LimitsCost(model string) bool {
 type Tier struct {
 	ID string `json:"id"`
 	Rules
-	// Version grows with every change; counters adopt only newer ones.
+	// Version grows with every change; 0: not stored yet. Counters adopt only newer ones.
 	Version int64 `json:"version,omitempty"`
 }
 
-// Serves reports whether calls may use a model.
-func (t *Tier) Serves(model string) bool {
+// AllowsModel reports whether calls may use a model.
+func (t *Tier) AllowsModel(model string) bool {
 	return len(t.Models) == 0 || slices.Contains(t.Models, model)
 }
 
-// Normalize fills in defaults for empty fields.
+// Normalize sets empty fields to their defaults.
 func (r *Rules) Normalize() {
 	if r.Reserve == "" {
 		r.Reserve = ReservePrompt
@@ -108,13 +108,12 @@ func (r *Rules) Normalize() {
 	}
 }
 
-// defaultConcurrent is the most calls a subscription may have in progress on one
-// instance if its tier doesn't set maxConcurrent.
+// defaultConcurrent is the default of MaxConcurrent.
 const defaultConcurrent = 100
 
-// Concurrent returns the most calls a subscription may have in progress on one
-// instance; 0: unlimited.
-func (r *Rules) Concurrent() int64 {
+// ConcurrencyLimit returns MaxConcurrent, or its default: the most calls that a subscription
+// may have in progress on one instance; 0: unlimited.
+func (r *Rules) ConcurrencyLimit() int64 {
 	if r.MaxConcurrent == nil {
 		return defaultConcurrent
 	}
@@ -127,7 +126,7 @@ func (r Rules) with(values json.RawMessage) (Rules, error) {
 	if len(values) == 0 {
 		return r, nil
 	}
-	r.Models = slices.Clone(r.Models) // the decoder would overwrite the slice's array and the pointer's target
+	r.Models = slices.Clone(r.Models) // the decoder would write into the old slice and the old pointer's target
 	if r.MaxConcurrent != nil {
 		r.MaxConcurrent = new(*r.MaxConcurrent)
 	}

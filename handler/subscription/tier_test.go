@@ -17,16 +17,16 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
-// parse reads rules as operators give them.
+// parse decodes rules in the form that operators write, and validates them.
 func parse(text string) (subscription.Rules, error) {
 	var r subscription.Rules
 	if err := subscription.Decode([]byte(text), &r); err != nil {
 		return r, err
 	}
-	return r, errors.Join(r.Fold(), r.Validate())
+	return r, errors.Join(r.ExpandShortForm(), r.Validate())
 }
 
-// rules reads rules that must be right.
+// rules returns valid rules.
 func rules(t *testing.T, text string) subscription.Rules {
 	t.Helper()
 	r, err := parse(text)
@@ -36,7 +36,7 @@ func rules(t *testing.T, text string) subscription.Rules {
 	return r
 }
 
-// overrides reads overrides that must be right.
+// overrides returns valid overrides.
 func overrides(t *testing.T, text string) (o subscription.Overrides) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
@@ -51,16 +51,16 @@ func TestValidateNamesEveryFault(t *testing.T) {
 		fields []string // none: valid
 	}{
 		"no limit at all":         {`{}`, nil},
-		"the article's":           {`{"tokensPerMinute":300}`, nil},
+		"one limit":               {`{"tokensPerMinute":300}`, nil},
 		"every field":             {`{"tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","burstTokens":10,"reserve":"full","maxCompletionTokens":100,"maxWait":"1s","maxConcurrent":20,"onStoreDown":"closed","counterKey":"{model}-{header:X-Team}","models":["a"]}`, nil},
 		"negative limits":         {`{"tokensPerMinute":-1,"tokenQuota":-1,"burstTokens":-1,"maxCompletionTokens":-1,"maxWait":"-1ns","maxConcurrent":-1}`, []string{"tokensPerMinute", "tokenQuota", "burstTokens", "limits.tokens.perMinute", "maxCompletionTokens", "maxWait", "maxConcurrent"}},
 		"quota without period":    {`{"tokenQuota":5}`, []string{"limits.tokens.period"}},
 		"period without quota":    {`{"tokenQuotaPeriod":"Daily"}`, []string{"limits.tokens.period"}},
 		"unknown words":           {`{"tokensPerMinute":9,"tokenQuota":9,"tokenQuotaPeriod":"daily","reserve":"all","onStoreDown":"shut"}`, []string{"tokenQuotaPeriod", "reserve", "onStoreDown"}},
 		"burst without minute":    {`{"burstTokens":5}`, []string{"limits.tokens.burst"}},
-		"wait for a group's":      {`{"maxWait":"5ns"}`, nil},
+		"wait without a limit":    {`{"maxWait":"5ns"}`, nil},
 		"wait too long":           {`{"tokensPerMinute":1,"maxWait":"1h"}`, []string{"maxWait"}},
-		"words for a group's":     {`{"reserve":"full","shadow":true,"onStoreDown":"closed"}`, nil},
+		"settings without limits": {`{"reserve":"full","shadow":true,"onStoreDown":"closed"}`, nil},
 		"key without an amount":   {`{"counterKey":"{model}"}`, []string{"limits.tokens.perMinute"}},
 		"cap as large as limit":   {`{"tokensPerMinute":300,"reserve":"full","maxCompletionTokens":300}`, []string{"maxCompletionTokens"}},
 		"counter key unknown":     {`{"counterKey":"{user}"}`, []string{"counterKey"}},
@@ -87,18 +87,18 @@ func TestValidateNamesEveryFault(t *testing.T) {
 	}
 }
 
-func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
+func TestAnAmountThatCanNeverTakeEffectIsRejected(t *testing.T) {
 	for name, test := range map[string]struct {
 		rules string
 		field string // empty: valid
 	}{
-		"both act":                  {`{"tokensPerMinute":100,"tokenQuota":5999,"tokenQuotaPeriod":"Hourly"}`, ""},
-		"the same said twice":       {`{"tokensPerMinute":100,"tokenQuota":6000,"tokenQuotaPeriod":"Hourly"}`, ""},
+		"both can be reached":       {`{"tokensPerMinute":100,"tokenQuota":5999,"tokenQuotaPeriod":"Hourly"}`, ""},
+		"equal amounts":             {`{"tokensPerMinute":100,"tokenQuota":6000,"tokenQuotaPeriod":"Hourly"}`, ""},
 		"minute above quota":        {`{"tokensPerMinute":10,"tokenQuota":9,"tokenQuotaPeriod":"Daily"}`, "limits.tokens.perMinute"},
 		"quota above its minutes":   {`{"tokensPerMinute":100,"tokenQuota":6001,"tokenQuotaPeriod":"Hourly"}`, "limits.tokens.quota"},
 		"quota within minute+burst": {`{"tokensPerMinute":100,"burstTokens":1,"tokenQuota":6001,"tokenQuotaPeriod":"Hourly"}`, ""},
 		"a long month":              {`{"tokensPerMinute":1,"tokenQuota":44640,"tokenQuotaPeriod":"Monthly"}`, ""},
-		"the largest of all":        {`{"tokensPerMinute":1000000000000000,"burstTokens":1000000000000000,"tokenQuota":1000000000000000,"tokenQuotaPeriod":"Yearly"}`, ""},
+		"the largest amounts":       {`{"tokensPerMinute":1000000000000000,"burstTokens":1000000000000000,"tokenQuota":1000000000000000,"tokenQuotaPeriod":"Yearly"}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rules, err := parse(test.rules)
@@ -115,15 +115,15 @@ func TestALimitThatCanNeverTakeEffectIsRejected(t *testing.T) {
 }
 
 func TestIDsAreRestrictedToSafeCharacters(t *testing.T) {
-	for id, right := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
+	for id, valid := range map[string]bool{"a": true, "team-a.2_b": true, "": false, "A": false, "-a": false, "a/b": false, "a'b": false, strings.Repeat("a", 64): false} {
 		tier, sub := subscription.Tier{ID: id}, subscription.Subscription{ID: id, Tier: "t"}
-		if (tier.Validate() == nil) != right || (sub.Validate(time.Now()) == nil) != right {
-			t.Errorf("id %q: got tier fault %v, subscription fault %v; want valid %t", id, tier.Validate(), sub.Validate(time.Now()), right)
+		if (tier.Validate() == nil) != valid || (sub.Validate(time.Now()) == nil) != valid {
+			t.Errorf("id %q: got error %v for a tier and %v for a subscription, want valid: %t", id, tier.Validate(), sub.Validate(time.Now()), valid)
 		}
 	}
 }
 
-func TestSurprisingLimitsGiveWarnings(t *testing.T) {
+func TestSurprisingRulesGiveWarnings(t *testing.T) {
 	full := rules(t, `{"tokensPerMinute":300,"reserve":"full","maxCompletionTokens":100}`)
 	full.Normalize()
 	prompt := rules(t, `{"tokensPerMinute":300}`)
@@ -212,13 +212,11 @@ func TestOverridesReplaceSingleValues(t *testing.T) {
 	}
 }
 
-// TestOverridesLeaveTheTierAlone: applying an override of models doesn't change
-// the tier's own list.
-func TestOverridesLeaveTheTierAlone(t *testing.T) {
+func TestOverridesDoNotChangeTheTier(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Rules: subscription.Rules{Models: []string{"a", "b"}}}
 	s := subscription.Subscription{ID: "s", Tier: "gold", Overrides: overrides(t, `{"models":["c"]}`)}
 	got, err := s.Effective(tier, noon)
-	if err != nil || !got.Serves("c") || got.Serves("a") || !tier.Serves("a") || tier.Serves("c") {
+	if err != nil || !got.AllowsModel("c") || got.AllowsModel("a") || !tier.AllowsModel("a") || tier.AllowsModel("c") {
 		t.Errorf("got effective models %v, tier's %v, error %v; want [c], [a b], none", got.Models, tier.Models, err)
 	}
 }
@@ -239,9 +237,9 @@ func TestLimitsOfASharedCounterCannotBeOverridden(t *testing.T) {
 	}
 }
 
-// TestEveryChangeGivesANewerVersion, also a move to a tier with a lower version,
-// because counters ignore limits that aren't newer.
-func TestEveryChangeGivesANewerVersion(t *testing.T) {
+// Counters ignore limits that aren't newer, so even a move to a tier with a lower version must
+// raise the version.
+func TestEveryChangeRaisesTheVersionOfTheEffectiveLimits(t *testing.T) {
 	effective := func(s subscription.Subscription, tier subscription.Tier) int64 {
 		t.Helper()
 		got, err := s.Effective(tier, noon)
@@ -278,11 +276,12 @@ func TestReserveFullDefaultsToClosedWhenTheStoreIsDown(t *testing.T) {
 	full.Normalize()
 	prompt.Normalize()
 	if full.OnStoreDown != limit.FailClosed || prompt.OnStoreDown != limit.Degrade {
-		t.Errorf("onStoreDown: got %s with reserve full and %s with prompt, want closed and degrade", full.OnStoreDown, prompt.OnStoreDown)
+		t.Errorf("onStoreDown: got %s with reserve full and %s with reserve prompt, want closed and degrade", full.OnStoreDown, prompt.OnStoreDown)
 	}
 }
 
-// A valid tier stays valid when defaults are filled in, and survives encoding.
+// FuzzTier checks that a valid tier is still valid after Normalize, and is the same after it
+// is encoded and decoded.
 func FuzzTier(f *testing.F) {
 	f.Add([]byte(`{"id":"t","tokensPerMinute":300,"tokenQuota":9000,"tokenQuotaPeriod":"Daily","maxWait":"2s","reserve":"full","models":["a"]}`))
 	f.Add([]byte(`{"id":"t","tokensPerMinute":9223372036854775807,"burstTokens":-9223372036854775808,"tokenQuota":1}`))
@@ -290,7 +289,7 @@ func FuzzTier(f *testing.F) {
 	f.Add([]byte(`{"id":"t","counterKey":"{header:X}{{"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var tier, again subscription.Tier
-		if subscription.Decode(text, &tier) != nil || tier.Fold() != nil || tier.Validate() != nil {
+		if subscription.Decode(text, &tier) != nil || tier.ExpandShortForm() != nil || tier.Validate() != nil {
 			return
 		}
 		tier.Normalize()
@@ -307,8 +306,7 @@ func FuzzTier(f *testing.F) {
 	})
 }
 
-// TestAnOverrideThatCanNeverTakeEffectIsRejected, as in a tier. An override that only makes
-// a value of the tier ineffective is accepted.
+// An override that only keeps a value of the tier from taking effect is accepted.
 func TestAnOverrideThatCanNeverTakeEffectIsRejected(t *testing.T) {
 	tier := subscription.Tier{ID: "growth", Rules: rules(t, `{"tokensPerMinute":50000,"tokenQuota":20000000,"tokenQuotaPeriod":"Daily"}`)}
 	for given, want := range map[string]string{
@@ -327,15 +325,14 @@ func TestAnOverrideThatCanNeverTakeEffectIsRejected(t *testing.T) {
 		`{"name":"x"}`:                                           "overrides.name is unknown",
 	} {
 		s := subscription.Subscription{ID: "a", Tier: "growth", Overrides: overrides(t, given)}
-		err := s.Check(tier, noon)
+		err := s.CheckOverrides(tier, noon)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "overrides")) {
 			t.Errorf("%s: got error %v, want %q", given, err, want)
 		}
 	}
 }
 
-// TestNamesWithHiddenCharactersAreRejected, because names appear in lists, logs and
-// terminals.
+// Names appear in lists, logs and terminals.
 func TestNamesWithHiddenCharactersAreRejected(t *testing.T) {
 	for name, valid := range map[string]bool{"Team A": true, "Équipe d'été": true, "財務部 👩‍💻": true, "تیم \u200cما": true, "": true,
 		"a\u202eb": false, "a\u2066b\u2069": false, "a\u200fb": false, "a\u061cb": false, "a\nb": false, "a\tb": false, "\x1b[31mred": false, "a\u0085b": false,
@@ -375,21 +372,19 @@ func TestValuesTooLongForTheirColumnAreRejected(t *testing.T) {
 	}
 }
 
-// TestAnOverrideCanLiftALimit for one subscription, and only that limit.
-func TestAnOverrideCanLiftALimit(t *testing.T) {
+func TestAnOverrideOfAllAmountsWithZeroRemovesThatLimit(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Rules: rules(t, `{"tokensPerMinute":300,"limits":[{"name":"calls","unit":"calls","quota":9,"period":"Daily"}]}`)}
 	for given, want := range map[string]string{`{"tokensPerMinute":0}`: "calls", `{"limits":[{"name":"calls","quota":0}]}`: "tokens"} {
 		s := subscription.Subscription{ID: "a", Tier: "gold", Overrides: overrides(t, given)}
 		got, err := s.Effective(tier, noon)
-		if err = errors.Join(err, s.Check(tier, noon)); err != nil || len(got.Limits) != 1 || got.Limits[0].Name != want {
+		if err = errors.Join(err, s.CheckOverrides(tier, noon)); err != nil || len(got.Limits) != 1 || got.Limits[0].Name != want {
 			t.Errorf("%s: got %+v, %v; want %s alone", given, got.Limits, err, want)
 		}
 	}
 }
 
-// TestAnOverrideEndsByItself, and the limits' version grows when it does: counters adopt
-// only newer ones.
-func TestAnOverrideEndsByItself(t *testing.T) {
+// Counters adopt only newer limits, so the version must grow when an override ends.
+func TestTheVersionGrowsWhenAnOverrideEnds(t *testing.T) {
 	tier := subscription.Tier{ID: "gold", Rules: rules(t, `{"tokensPerMinute":300}`), Version: 7}
 	s := subscription.Subscription{ID: "a", Tier: "gold", Version: 9, Overrides: overrides(t, `{"limits":[{"name":"tokens","perMinute":900,"until":"2026-03-02T12:00:30Z"}]}`)}
 	before, e1 := s.Effective(tier, noon)

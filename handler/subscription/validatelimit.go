@@ -10,24 +10,24 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Amounts are bounded so that sums of them never overflow. 10¹⁵ tokens is more than all
-// models together generate in a year.
+// The largest amounts. They are far above any use, and small enough that sums never overflow:
+// 10¹⁵ tokens is more than all models together generate in a year.
 const (
 	maxAmount = int64(1e15)
 	maxMoney  = int64(1e17) // 10⁸ of the currency
 )
 
-// maxWeight is the largest weight, in thousandths: a token may count a thousandfold.
+// maxWeight is the largest weight, in thousandths: a token may count as a thousand.
 const maxWeight = int64(1e6)
 
-// namePattern matches valid names of limits. A name must work in a row's key and as a
-// word on a command line.
+// namePattern matches valid names of limits. A name must be usable in a row key and as a word
+// on a command line.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$`)
 
-// units are the units in the order in which errors list them.
+// units lists the units, in the order used by error messages.
 var units = []string{string(limit.Tokens), string(limit.PromptTokens), string(limit.CompletionTokens), string(limit.Calls), string(limit.Cost)}
 
-// checkLimits checks the limits of a tier or group.
+// checkLimits adds the faults of the limits of a tier or group.
 func (f *faults) checkLimits(limits []Limit) {
 	f.check(len(limits) <= MaxLimits, "limits", fmt.Sprintf("has %d limits", len(limits)), fmt.Sprintf("use at most %d", MaxLimits))
 	f.checkColumnSize("limits", limits)
@@ -46,7 +46,7 @@ func (f *faults) checkLimits(limits []Limit) {
 	}
 }
 
-// checkLimit checks one limit.
+// checkLimit adds the faults of one limit.
 func (f *faults) checkLimit(l *Limit) {
 	in := func(field string) string { return limitField(l.Name, field) }
 	f.check(l.Name != "", "limits", "has a limit without a name", "give each a name of its own")
@@ -80,12 +80,13 @@ func (f *faults) checkPeriod(field string, p limit.Period) {
 	f.checkOneOf(field, string(p), string(limit.Hourly), string(limit.Daily), string(limit.Weekly), string(limit.Monthly), string(limit.Yearly))
 }
 
-// checkWindows checks that the limit has an amount, and what belongs to each is there.
+// checkWindows adds faults unless the limit has an amount, a quota has its period and a burst
+// its minute.
 func (f *faults) checkWindows(l *Limit, in func(field string) string) {
 	f.check(l.PerMinute != 0 || l.Quota != 0, in("perMinute"), "is missing, and so is quota", "set one of the two, or both")
 	f.check(l.Quota <= 0 || l.Period != "", in("period"), "is missing", "set the period of the quota: Hourly, Daily, Weekly, Monthly or Yearly")
-	f.check(l.Period == "" || l.Quota != 0, in("period"), "has no quota", "set quota or leave the period out")
-	f.check(l.Burst == 0 || l.PerMinute != 0, in("burst"), "has no perMinute to carry over", "set perMinute or leave it out")
+	f.check(l.Period == "" || l.Quota != 0, in("period"), "is set without a quota", "set quota, or leave period out")
+	f.check(l.Burst == 0 || l.PerMinute != 0, in("burst"), "is set without perMinute", "set perMinute, or leave burst out")
 }
 
 func (f *faults) checkWeights(l *Limit, in func(field string) string) {
@@ -100,19 +101,19 @@ func (f *faults) checkWeights(l *Limit, in func(field string) string) {
 			f.check(*weight >= 0 && *weight <= maxWeight, in("weights."+name), "is out of range", "use thousandths from 0 to 1000000; 1000 counts a token as one")
 		}
 	}
-	f.check(l.Weights.weights() != limit.Weights{}, in("weights"), "are all 0, so nothing would count", "use a weight above 0")
+	f.check(l.Weights.complete() != limit.Weights{}, in("weights"), "are all 0, so nothing would count", "use a weight above 0")
 }
 
 func (f *faults) checkAlerts(l *Limit, field string) {
-	f.check(len(l.AlertAt) == 0 || l.Quota > 0, field, "has no quota to be percents of", "set quota or leave it out")
+	f.check(len(l.AlertAt) == 0 || l.Quota > 0, field, "is set without a quota", "set quota, or leave alertAt out")
 	f.check(len(l.AlertAt) <= 10, field, "has more than 10 percents", "use fewer")
-	f.check(slices.IsSorted(l.AlertAt) && len(slices.Compact(slices.Clone(l.AlertAt))) == len(l.AlertAt), field, "is not ascending", "order the percents, each once")
+	f.check(slices.IsSorted(l.AlertAt) && len(slices.Compact(slices.Clone(l.AlertAt))) == len(l.AlertAt), field, "is not ascending", "list the percents in ascending order, each once")
 	for _, percent := range l.AlertAt {
 		f.check(percent >= 1 && percent <= 100, field, fmt.Sprintf("has %d", percent), "use percents from 1 to 100")
 	}
 }
 
-// limitWarnings returns what is allowed in limits but may surprise the operator.
+// limitWarnings describes limits that are valid but may surprise the operator.
 func limitWarnings(limits []Limit) (all []string) {
 	for i := range limits {
 		for _, header := range limits[i].CounterKey.Headers() {
@@ -128,7 +129,7 @@ func limitWarnings(limits []Limit) (all []string) {
 	return all
 }
 
-// sameLimit reports whether two limits differ by name only.
+// sameLimit reports whether two limits differ only in their names.
 func sameLimit(a, b Limit) bool {
 	a.Name, b.Name = "", ""
 	return reflect.DeepEqual(a, b)

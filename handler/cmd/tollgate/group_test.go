@@ -125,7 +125,7 @@ func TestLimitsAreOverriddenByNameAndInheritedAgain(t *testing.T) {
 		m.must("tier", "set", "gold", "--create", "--limit", "tokens 1000/minute", "--limit", "spend: cost 5/day", "--limit", "calls 60/minute")
 		overridden := func(want string, args ...string) {
 			t.Helper()
-			var account subscription.Account
+			var account subscription.Details
 			if err := json.Unmarshal([]byte(m.must(append(args, "-o", "json")...)), &account); err != nil || describeOverrides(account.Overrides) != want {
 				t.Errorf("%v: got %s and error %v, want %s", args, describeOverrides(account.Overrides), err, want)
 			}

@@ -137,10 +137,10 @@ func (f *limitListFlags) folded(cmd *cobra.Command, limits []subscription.Limit,
 	rules := subscription.Rules{Limits: f.add.items}
 	err = json.Unmarshal(text, &rules.ShortForm)
 	if err == nil {
-		err = rules.CheckOneForm()
+		err = rules.CheckSingleForm()
 	}
 	if rules.Limits = limits; err == nil {
-		err = rules.Fold()
+		err = rules.ExpandShortForm()
 	}
 	if err != nil {
 		return nil, &usageError{cmd.CommandPath(), err.Error()}

@@ -135,7 +135,7 @@ func printRules(w io.Writer, r subscription.Rules) {
 	row(w, "Reserve", string(r.Reserve))
 	row(w, "Max completion tokens", number(r.MaxCompletionTokens))
 	row(w, "Max wait", when(r.MaxWait > 0, time.Duration(r.MaxWait).String(), ""))
-	row(w, "Max concurrent", when(r.Concurrent() > 0, strconv.FormatInt(r.Concurrent(), 10), "any number"))
+	row(w, "Max concurrent", when(r.ConcurrencyLimit() > 0, strconv.FormatInt(r.ConcurrencyLimit(), 10), "any number"))
 	row(w, "Shadow", when(r.Shadow, "yes", "no"))
 	row(w, "On store down", string(r.OnStoreDown))
 	row(w, "Stored content", string(r.StoredContent))

@@ -64,7 +64,7 @@ func TestEachFaultOfALimitHasItsOwnSentence(t *testing.T) {
 		"tokens 60/minute weights prompt":           `the weight "prompt" is not a number: use thousandths`,
 		"tokens 6/minute weights cached=1,cached=2": "weights have cached twice",
 		"calls 60/minute by {user}":                 "limits.calls.counterKey has the unknown part {user}: join {subscription}",
-		"calls 60/minute alert 50":                  "limits.calls.alertAt has no quota to be percents of",
+		"calls 60/minute alert 50":                  "limits.calls.alertAt is set without a quota",
 		"calls 60/day alert half":                   `alert is "half": use percents`,
 		"calls 60/day alert 95,50":                  "limits.calls.alertAt is not ascending",
 		"a b: calls 60/minute":                      `"a" is not a unit`,

@@ -72,7 +72,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
-	if kept := time.Now().Add(-ledger.MinutesFor).Truncate(time.Minute).Add(time.Minute); from.Before(kept) {
+	if kept := time.Now().Add(-ledger.KeepMinutes).Truncate(time.Minute).Add(time.Minute); from.Before(kept) {
 		return &usageError{cmd.CommandPath(), fmt.Sprintf("--from is %s: minutes are kept for 7 days, and of earlier ones only hours or days are left; the first to send is %s", date(from), date(kept))}
 	}
 	names, err := a.dimensions()

@@ -107,7 +107,7 @@ func TestAKeyIsRotatedWithAnOverlapAndExpires(t *testing.T) {
 	second := strings.TrimSpace(m.must("key", "rotate", "a", "--overlap", "24h"))
 	m.expect(first, nil)
 	m.expect(second, nil)
-	var account subscription.Account
+	var account subscription.Details
 	if err := json.Unmarshal([]byte(m.must("subscription", "show", "a", "-o", "json")), &account); err != nil || len(account.Keys) != 2 {
 		t.Errorf("after the rotation: got %+v and error %v, want 2 keys", account, err)
 	}

@@ -92,9 +92,9 @@ func (a *app) tierLimits(cmd *cobra.Command, id string) ([]subscription.Limit, e
 }
 
 // editSubscription changes the list of a subscription's overrides, and other values.
-func (a *app) editSubscription(cmd *cobra.Command, id string, given *subscriptionFlags) (changed subscription.Account, err error) {
+func (a *app) editSubscription(cmd *cobra.Command, id string, given *subscriptionFlags) (changed subscription.Details, err error) {
 	err = retryStale(func() error {
-		var before subscription.Account
+		var before subscription.Details
 		if err := a.ask(cmd, request{method: http.MethodGet, path: subscriptionPath(id)}, &before); err != nil {
 			return err
 		}

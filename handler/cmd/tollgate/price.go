@@ -330,7 +330,7 @@ func (a *app) checkPrices(cmd *cobra.Command) error {
 	}
 	wrong := 0
 	for _, f := range check.Items {
-		if f.Kind.Wrong() {
+		if f.Kind.AffectsCalls() {
 			wrong++
 		}
 	}
@@ -339,7 +339,7 @@ func (a *app) checkPrices(cmd *cobra.Command) error {
 	}
 	err := a.print(check, func(w io.Writer) {
 		for _, f := range check.Items {
-			row(w, when(f.Kind.Wrong(), "WRONG", "note"), f.Model, f.Problem+": "+f.Fix)
+			row(w, when(f.Kind.AffectsCalls(), "WRONG", "note"), f.Model, f.Problem+": "+f.Fix)
 		}
 	})
 	if err == nil && wrong > 0 {

@@ -184,7 +184,7 @@ func (i *priceImporting) planned(model, entry string) plannedPrice {
 	item.Result = "new"
 	if known {
 		item.Result = "changed"
-		item.Tenfold = price.Tenfold(before.Rates, p.Rates)
+		item.Tenfold = price.TenfoldChanges(before.Rates, p.Rates)
 	}
 	if known && before.Rates == p.Rates && slices.Equal(before.Partial, p.Partial) && before.AcceptPartial == p.AcceptPartial && before.Unreadable == "" {
 		item.Result = "is so already"

@@ -30,7 +30,7 @@ func (a *app) warnOfPrices(cmd *cobra.Command, rules subscription.Rules) {
 	var warnings []string
 	for _, f := range check.Items {
 		switch {
-		case !f.Kind.Wrong():
+		case !f.Kind.AffectsCalls():
 		case f.Kind == price.NoCurrency:
 			warnings = append(warnings, fmt.Sprintf("%s: %s", f.Problem, f.Fix))
 		case rules.LimitsCost(f.Model):

@@ -50,7 +50,7 @@ is overridden as 'tollgate subscription set --help' says.`,
 				return err
 			}
 		}
-		var made subscription.Account
+		var made subscription.Details
 		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: body, fresh: true}, &made); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ for good or until a time:
 		if len(changes) == 0 && !given.overrides.given() {
 			return &usageError{cmd.CommandPath(), "there is nothing to change: give --tier, --group, --name or a limit"}
 		}
-		var changed subscription.Account
+		var changed subscription.Details
 		var err error
 		if given.overrides.given() {
 			changed, err = a.editSubscription(cmd, args[0], given)
@@ -167,7 +167,7 @@ func (a *app) subscriptionShow() *cobra.Command {
 		Use: "show ID", Short: "Show a subscription, its limits and its keys' dates", Example: "  tollgate subscription show team-a",
 		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var found subscription.Account
+			var found subscription.Details
 			if err := a.ask(cmd, request{method: http.MethodGet, path: subscriptionPath(args[0])}, &found); err != nil {
 				return err
 			}
@@ -177,7 +177,7 @@ func (a *app) subscriptionShow() *cobra.Command {
 }
 
 // printAccount prints a subscription, and a note if there is one.
-func (a *app) printAccount(account subscription.Account, note string, args ...any) error {
+func (a *app) printAccount(account subscription.Details, note string, args ...any) error {
 	if note != "" {
 		a.note(note, args...)
 	}
@@ -203,7 +203,7 @@ func (a *app) printAccount(account subscription.Account, note string, args ...an
 }
 
 // groupPathOf names a subscription's group and those above it.
-func groupPathOf(account subscription.Account) string {
+func groupPathOf(account subscription.Details) string {
 	names := make([]string, len(account.Groups))
 	for i, g := range account.Groups {
 		names[i] = g.ID + when(g.Suspended, " (suspended)", "")

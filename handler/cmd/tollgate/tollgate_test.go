@@ -117,7 +117,7 @@ func TestAnOperatorSetsUpAndSuspendsASubscription(t *testing.T) {
 	secondary := strings.TrimSuffix(m.must("key", "create", "team-a", "--slot", "secondary", "-q"), "\n")
 
 	grant := m.expect(primary, nil)
-	if grant.Subscription.Name != "Team A" || grant.Tier.Limits[0].PerMinute != 1000 || grant.Slot != subscription.Primary || grant.Tier.Serves("c") {
+	if grant.Subscription.Name != "Team A" || grant.Tier.Limits[0].PerMinute != 1000 || grant.Slot != subscription.Primary || grant.Tier.AllowsModel("c") {
 		t.Errorf("the primary key: got %+v, want Team A with 1000 tokens a minute, without the model c", grant)
 	}
 	if grant := m.expect(secondary, nil); grant.Slot != subscription.Secondary {
@@ -198,7 +198,7 @@ func TestJSONOutputIsComplete(t *testing.T) {
 		t.Errorf("subscription list --tier other: got %+v and error %v, want b only", listed, err)
 	}
 	shown := m.must("subscription", "show", "a", "-o", "json")
-	var account subscription.Account
+	var account subscription.Details
 	if err := json.Unmarshal([]byte(shown), &account); err != nil || len(account.Rules.Limits) != 1 || account.Rules.Limits[0].PerMinute != 1000 || len(account.Keys) != 1 {
 		t.Errorf("subscription show: got %+v and error %v, want 1000 tokens a minute and one key", account, err)
 	}

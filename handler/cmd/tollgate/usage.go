@@ -124,7 +124,7 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 	if id == "" {
 		return note, nil
 	}
-	var account subscription.Account
+	var account subscription.Details
 	if err := c.do(ctx, request{method: http.MethodGet, path: subscriptionPath(id)}, &account); err != nil {
 		return "", err
 	}

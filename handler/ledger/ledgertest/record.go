@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/ledger"
 )
 
-// Record records what a subscription used of a model at a time, as a process of its own
-// would have.
+// Record stores usage of a subscription and model at a time, as a new process would have
+// recorded it.
 func Record(t testing.TB, store ledger.Store, subscription, model string, at time.Time, used ledger.Totals) {
 	t.Helper()
 	recorder := ledger.NewRecorder(ledger.Config{Store: store, Now: func() time.Time { return at }, Log: slog.New(slog.DiscardHandler)})

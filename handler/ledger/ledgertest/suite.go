@@ -1,5 +1,5 @@
-// Package ledgertest tests implementations of ledger.Store (Run), and fills them
-// (Record).
+// Package ledgertest tests implementations of ledger.Store (Run), and fills stores for the
+// tests of other packages (Record).
 package ledgertest
 
 import (
@@ -15,22 +15,22 @@ import (
 	"tollgate/handler/ledger"
 )
 
-// Run tests the stores that open makes, an empty one for each test.
+// Run runs all tests on stores. open returns a new empty one.
 func Run(t *testing.T, open func(t *testing.T) ledger.Store) {
-	t.Run("an empty store", func(t *testing.T) { want(t, open(t), ledger.Partition("team-a"), "", "") })
-	t.Run("a row comes back as it was written", func(t *testing.T) { whole(t, open(t)) })
-	t.Run("rows change under their own versions only", func(t *testing.T) { versions(t, open(t)) })
+	t.Run("an empty store has no rows", func(t *testing.T) { want(t, open(t), ledger.SubscriptionPartition("team-a"), "", "") })
+	t.Run("a row is read back with every field", func(t *testing.T) { roundTrip(t, open(t)) })
+	t.Run("rows are changed only at their current versions", func(t *testing.T) { versions(t, open(t)) })
 	t.Run("a transaction changes all of its rows or none", func(t *testing.T) { atomic(t, open(t)) })
-	t.Run("what is no transaction is refused", func(t *testing.T) { refused(t, open(t)) })
-	t.Run("names of any characters", func(t *testing.T) { names(t, open(t)) })
-	t.Run("rows in a range of keys, sorted", func(t *testing.T) { ranges(t, open(t)) })
-	t.Run("more rows than a page holds", func(t *testing.T) { pages(t, open(t)) })
-	t.Run("the partitions in a range, sorted", func(t *testing.T) { partitions(t, open(t)) })
-	t.Run("a sum of many processes", func(t *testing.T) { crowd(t, open(t)) })
-	t.Run("a row shares nothing with its writer", func(t *testing.T) { owned(t, open(t)) })
+	t.Run("changes that can't be one transaction are refused", func(t *testing.T) { refused(t, open(t)) })
+	t.Run("names may contain any characters", func(t *testing.T) { names(t, open(t)) })
+	t.Run("Rows yields the rows in a range of keys, sorted", func(t *testing.T) { ranges(t, open(t)) })
+	t.Run("Rows yields more rows than fit on a page", func(t *testing.T) { pages(t, open(t)) })
+	t.Run("Partitions yields the partitions in a range, sorted", func(t *testing.T) { partitions(t, open(t)) })
+	t.Run("a sum may have taken rows of a thousand processes", func(t *testing.T) { manyProcesses(t, open(t)) })
+	t.Run("a stored row shares no map with its writer or readers", func(t *testing.T) { noSharing(t, open(t)) })
 }
 
-// Start is the time of minute 0 of Row.
+// Start is the time of minute 0, as counted by Row.
 var Start = time.Date(2026, 11, 24, 18, 0, 0, 0, time.UTC)
 
 // Row returns team-a's row of a minute after Start, as a process would first write it.
@@ -39,7 +39,7 @@ func Row(minute int64, process string) ledger.Row {
 		Process: process, Revision: 1, Totals: ledger.Totals{Calls: 1, PromptTokens: 10 + minute, CompletionTokens: 5}}
 }
 
-// full is a row with something in every column.
+// full returns a row with a value in every column.
 func full() ledger.Row {
 	row := Row(0, ledger.Sum)
 	row.Revision = 1 << 40
@@ -50,7 +50,7 @@ func full() ledger.Row {
 	return row
 }
 
-// apply makes changes that must succeed, and returns the rows as they are stored now.
+// apply makes changes that must succeed, and returns the rows as they are then stored.
 func apply(t *testing.T, s ledger.Store, changes ...ledger.Change) (stored []ledger.Row) {
 	t.Helper()
 	versions, err := s.Apply(t.Context(), changes)
@@ -80,8 +80,8 @@ func insert(t *testing.T, s ledger.Store, rows ...ledger.Row) []ledger.Row {
 	return apply(t, s, changes...)
 }
 
-// want compares the rows of a range with those wanted, versions included. They must have
-// been written just now.
+// want checks that a range has exactly the given rows, with their versions, and that they were
+// written just now.
 func want(t *testing.T, s ledger.Store, partition, from, to string, rows ...ledger.Row) {
 	t.Helper()
 	var got []ledger.Row
@@ -102,11 +102,11 @@ func want(t *testing.T, s ledger.Store, partition, from, to string, rows ...ledg
 func wantError(t *testing.T, s ledger.Store, wanted error, what string, changes ...ledger.Change) {
 	t.Helper()
 	if versions, err := s.Apply(t.Context(), changes); !errors.Is(err, wanted) || versions != nil {
-		t.Errorf("%s: got %v, %v; want the error %v", what, versions, err, wanted)
+		t.Errorf("%s: got versions %v and error %v, want error %v alone", what, versions, err, wanted)
 	}
 }
 
-func whole(t *testing.T, s ledger.Store) {
+func roundTrip(t *testing.T, s ledger.Store) {
 	row := full()
 	stored := insert(t, s, row)
 	want(t, s, row.Partition(), "", "", stored...)
@@ -116,7 +116,7 @@ func whole(t *testing.T, s ledger.Store) {
 
 	headline, hour, day := full(), full(), full()
 	headline.Subscription, hour.Span, day.Span = "", ledger.Hour, ledger.Day
-	across := ledger.AcrossPartition(Start)
+	across := ledger.DayPartition(Start)
 	both := insert(t, s, day, headline) // one transaction
 	want(t, s, across, "", "", both...)
 	if hour.Partition() != row.Partition() {
@@ -158,7 +158,7 @@ func atomic(t *testing.T, s ledger.Store) {
 		many = append(many, Row(100+int64(i), "P1"))
 	}
 	many = insert(t, s, many...)
-	want(t, s, stale.Partition(), many[0].RowKey(), ledger.FromSum(Start), many...)
+	want(t, s, stale.Partition(), many[0].RowKey(), ledger.FirstSumKey(Start), many...)
 }
 
 func refused(t *testing.T, s ledger.Store) {
@@ -199,19 +199,19 @@ func ranges(t *testing.T, s ledger.Store) {
 	other := Row(0, "P1")
 	other.Subscription = "team-a-b"
 	insert(t, s, other)
-	team := ledger.Partition("team-a")
+	team := ledger.SubscriptionPartition("team-a")
 	want(t, s, team, "", "", rows...)
-	want(t, s, team, ledger.From(ledger.Minute, Start), ledger.From(ledger.Minute, Start.Add(time.Hour)), rows[2:5]...)
-	want(t, s, team, ledger.From(ledger.Minute, Start.Add(time.Second)), "", rows[4:]...)
-	want(t, s, team, "", ledger.From(ledger.Minute, Start), rows[:2]...)
-	want(t, s, team, ledger.FromSum(Start), ledger.FromSum(Start.Add(time.Minute)), rows[6])
-	want(t, s, team, ledger.From(ledger.Hour, Start), ledger.From(ledger.Hour, Start.Add(time.Hour)), rows[0])
+	want(t, s, team, ledger.FirstKey(ledger.Minute, Start), ledger.FirstKey(ledger.Minute, Start.Add(time.Hour)), rows[2:5]...)
+	want(t, s, team, ledger.FirstKey(ledger.Minute, Start.Add(time.Second)), "", rows[4:]...)
+	want(t, s, team, "", ledger.FirstKey(ledger.Minute, Start), rows[:2]...)
+	want(t, s, team, ledger.FirstSumKey(Start), ledger.FirstSumKey(Start.Add(time.Minute)), rows[6])
+	want(t, s, team, ledger.FirstKey(ledger.Hour, Start), ledger.FirstKey(ledger.Hour, Start.Add(time.Hour)), rows[0])
 	for range s.Rows(t.Context(), team, "", "") {
 		break // a reader may stop early
 	}
 }
 
-// many is more than the 1,000 rows that Table Storage gives at once.
+// many is more than the 1,000 rows of a page of Table Storage.
 const many = 1003
 
 func pages(t *testing.T, s ledger.Store) {
@@ -259,8 +259,8 @@ func partitions(t *testing.T, s ledger.Store) {
 	}
 }
 
-// crowd is a minute that more processes wrote to than one text column has room for.
-func crowd(t *testing.T, s ledger.Store) {
+// manyProcesses stores the sum of a minute whose Taken doesn't fit into one text column.
+func manyProcesses(t *testing.T, s ledger.Store) {
 	row := Row(0, ledger.Sum)
 	row.Taken = make(map[string]ledger.Taken)
 	for i := range 1000 {
@@ -269,7 +269,7 @@ func crowd(t *testing.T, s ledger.Store) {
 	want(t, s, row.Partition(), "", "", insert(t, s, row)...)
 }
 
-func owned(t *testing.T, s ledger.Store) {
+func noSharing(t *testing.T, s ledger.Store) {
 	row := full()
 	insert(t, s, row)
 	change := func(row ledger.Row) {

@@ -1,5 +1,5 @@
-// Package memstore keeps a ledger in memory: for tests, and for trying out a gateway
-// without storage. A Fault makes its operations fail. Start with New.
+// Package memstore keeps a ledger in memory, for tests and for running a gateway without a
+// storage account. A Fault makes operations fail. Start reading at New.
 package memstore
 
 import (
@@ -14,8 +14,9 @@ import (
 	"tollgate/handler/ledger"
 )
 
-// A Fault decides the outcome of an operation, "apply", "rows" or "partitions": with an error the
-// operation fails, and changes are applied nevertheless if apply is true.
+// A Fault decides the outcome of an operation, which is "apply", "rows" or "partitions". If it
+// returns an error, the operation fails with it. If it also returns apply, the changes are
+// applied nevertheless, as if the answer had been lost.
 type Fault func(operation string) (apply bool, err error)
 
 // Store keeps rows in memory. Make one with New.
@@ -38,7 +39,7 @@ func New(fault Fault) *Store {
 
 // Apply implements ledger.Store.
 func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Version, error) {
-	if err := ledger.Check(changes); err != nil {
+	if err := ledger.CheckTransaction(changes); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -77,7 +78,7 @@ func (s *Store) Apply(_ context.Context, changes []ledger.Change) ([]ledger.Vers
 	return versions, nil
 }
 
-// Rows implements ledger.Store. It yields the rows that are there when it is called.
+// Rows implements ledger.Store. It yields the rows that exist when it is called.
 func (s *Store) Rows(_ context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -106,8 +107,7 @@ func (s *Store) Rows(_ context.Context, partition, from, to string) iter.Seq2[le
 	}
 }
 
-// Partitions implements ledger.Store. It yields the partitions that are there when it is
-// called.
+// Partitions implements ledger.Store. It yields the partitions that exist when it is called.
 func (s *Store) Partitions(_ context.Context, from, to string) iter.Seq2[string, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *Store) Partitions(_ context.Context, from, to string) iter.Seq2[string,
 	}
 }
 
-// clone returns a row that shares no map with another.
+// clone returns a copy of a row that shares no map with it.
 func clone(row ledger.Row) ledger.Row {
 	row.RefusedBy, row.Taken = maps.Clone(row.RefusedBy), maps.Clone(row.Taken)
 	for process, taken := range row.Taken {

@@ -14,7 +14,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// numbers returns where the totals' columns are, by their names.
+// numbers returns the addresses of the totals that have a column of their own, by the
+// column's name.
 func numbers(t *ledger.Totals) map[string]*int64 {
 	return map[string]*int64{
 		"Calls": &t.Calls, "Failed": &t.Failed, "UnknownUsage": &t.UnknownUsage, "Shadowed": &t.Shadowed, "Refused": &t.Refused,
@@ -24,8 +25,8 @@ func numbers(t *ledger.Totals) map[string]*int64 {
 	}
 }
 
-// encode makes the row's entity, with typed columns that are readable in a table browser.
-// What is 0 or empty has no column: most are, and a month has very many rows.
+// encode returns the row as an entity with typed columns that are readable in a table
+// browser. Totals of 0 have no column, because most totals are 0 and there are many rows.
 func encode(row ledger.Row) ([]byte, error) {
 	properties := map[string]any{
 		"Subscription": row.Subscription, "Model": row.Model, "Span": string(row.Span), "Start": aztables.EDMDateTime(row.Time()),
@@ -49,12 +50,12 @@ func encode(row ledger.Row) ([]byte, error) {
 	return entity, nil
 }
 
-// maxText is the longest text in a column, in bytes. Table Storage allows 32,768 UTF-16
-// code units, of which each takes at least one byte in UTF-8. Source:
+// maxText is the longest text in a column, in bytes. Table Storage allows 32,768 UTF-16 code
+// units, each of which takes at least one byte in UTF-8. Source:
 // https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model
 const maxText = 32_000
 
-// columnName returns the name of the column that has a part of a text.
+// columnName returns the name of the column for a part of a text. Parts are numbered from 0.
 func columnName(name string, part int) string {
 	if part == 0 {
 		return name
@@ -62,8 +63,8 @@ func columnName(name string, part int) string {
 	return fmt.Sprintf("%s%d", name, part+1)
 }
 
-// encodeText adds a map as JSON, sorted. It takes further columns if it is too long for
-// one, as what a sum took is if some hundred processes wrote to a minute.
+// encodeText adds a map as JSON, sorted by key. It uses several columns if the text is too
+// long for one, as Taken is if some hundred processes wrote to the same minute.
 func encodeText[V any](name string, m map[string]V, properties map[string]any) error {
 	if len(m) == 0 {
 		return nil
@@ -83,11 +84,12 @@ func encodeText[V any](name string, m map[string]V, properties map[string]any) e
 	return nil
 }
 
-// decode reads what encode wrote.
+// decode reads an entity that encode made. If it can't, because somebody edited the entity,
+// the error wraps ledger.ErrUnreadable.
 func decode(raw []byte) (ledger.Row, error) {
 	var entity aztables.EDMEntity
 	if err := json.Unmarshal(raw, &entity); err != nil {
-		return ledger.Row{}, ledger.ErrEdited
+		return ledger.Row{}, ledger.ErrUnreadable
 	}
 	c := azure.NewColumns(entity)
 	row := ledger.Row{
@@ -101,12 +103,12 @@ func decode(raw []byte) (ledger.Row, error) {
 	}
 	unreadable := errors.Join(decodeText("RefusedBy", c, &row.RefusedBy), decodeText("Taken", c, &row.Taken))
 	if unreadable != nil || c.Faulty() || row.Span != ledger.Minute && row.Span != ledger.Hour && row.Span != ledger.Day || row.Partition() != entity.PartitionKey || row.RowKey() != entity.RowKey {
-		return row, fmt.Errorf("usage row %s of %s: %w", entity.RowKey, entity.PartitionKey, ledger.ErrEdited)
+		return row, fmt.Errorf("usage row %s of %s: %w", entity.RowKey, entity.PartitionKey, ledger.ErrUnreadable)
 	}
 	return row, nil
 }
 
-// decodeText reads what encodeText wrote; nothing where there is no column.
+// decodeText reads a map that encodeText added. Without a column, it leaves into unchanged.
 func decodeText(name string, c *azure.Columns, into any) error {
 	var text string
 	for part := 0; c.Has(columnName(name, part)); part++ {

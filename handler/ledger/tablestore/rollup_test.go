@@ -18,13 +18,12 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// A lossy is a store some of whose answers are lost, and some of whose requests are made
-// late or twice.
+// A lossy store loses some answers, and applies some requests late or twice.
 type lossy struct {
 	ledger.Store
 	mu      sync.Mutex
-	delayed []func()       // requests that have yet to be made
-	late    sync.WaitGroup // requests that are made late
+	delayed []func()       // requests to make later
+	late    sync.WaitGroup // delayed requests in progress
 }
 
 var errLost = errors.New("no answer")
@@ -53,7 +52,7 @@ func (l *lossy) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Ve
 // delay is the number of requests after which a delayed one is made, on average.
 const delay = 40
 
-// makeDelayed makes those of the delayed requests that now says, beside others.
+// makeDelayed starts those delayed requests for which now returns true.
 func (l *lossy) makeDelayed(now func() bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,13 +65,13 @@ func (l *lossy) makeDelayed(now func() bool) {
 	})
 }
 
-// A tellTale knows what processes have sent and what was surely stored, in calls.
-type tellTale struct {
+// A observer records what processes have sent and what is known to be stored.
+type observer struct {
 	mu           sync.Mutex
 	sent, stored map[string]ledger.Taken // by row key
 }
 
-func (l *tellTale) note(in map[string]ledger.Taken, row ledger.Row) {
+func (l *observer) note(in map[string]ledger.Taken, row ledger.Row) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if row.Revision > in[row.RowKey()].Revision {
@@ -80,7 +79,7 @@ func (l *tellTale) note(in map[string]ledger.Taken, row ledger.Row) {
 	}
 }
 
-func (l *tellTale) calls(in map[string]ledger.Taken) (calls int64) {
+func (l *observer) calls(in map[string]ledger.Taken) (calls int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, taken := range in {
@@ -89,9 +88,9 @@ func (l *tellTale) calls(in map[string]ledger.Taken) (calls int64) {
 	return calls
 }
 
-// write has a process count calls in minutes of yesterday and write its rows, whatever
-// becomes of them.
-func (l *tellTale) write(ctx context.Context, s ledger.Store, process string, yesterday time.Time) {
+// write counts calls in minutes of yesterday, as a process does, and writes their rows. It
+// ignores failures, but reads a row again after one.
+func (l *observer) write(ctx context.Context, s ledger.Store, process string, yesterday time.Time) {
 	rows := make(map[int]ledger.Row)
 	for range 60 {
 		nth := mathrand.IntN(12)
@@ -106,7 +105,7 @@ func (l *tellTale) write(ctx context.Context, s ledger.Store, process string, ye
 		if err == nil {
 			l.note(l.stored, row)
 			row.Version = versions[0]
-		} else { // it looks
+		} else { // read what is stored
 			row.Version = ""
 			for stored := range s.Rows(ctx, row.Partition(), row.RowKey(), row.RowKey()+"!") {
 				row.Version = stored.Version
@@ -117,16 +116,15 @@ func (l *tellTale) write(ctx context.Context, s ledger.Store, process string, ye
 	}
 }
 
-// TestNoSumChangesOverTheRealProtocol: processes write rows of yesterday over a lossy
-// network while two housekeepers roll them up and close the day, each of whose runs is cut
-// off. A reader sees no less than was stored and no more than was sent, and in the end
-// minutes and the closed day say the same.
-func TestNoSumChangesOverTheRealProtocol(t *testing.T) {
+// Processes write rows of yesterday over a lossy network, while two housekeepers, whose runs
+// are cut off, roll them up and close the day. A reader must see no less than was stored and
+// no more than was sent. In the end, minutes and the closed day must agree.
+func TestRollUpInTableStorageChangesNoSum(t *testing.T) {
 	service := azuretest.Open(t, azurite.Shared(t))
 	plain := tablestore.New(service, "usage"+rand.Text())
 	network := &lossy{Store: plain}
 	yesterday := ledger.Day.Floor(time.Now().Add(-ledger.RollUpAfter)).Add(-24 * time.Hour)
-	known := &tellTale{sent: make(map[string]ledger.Taken), stored: make(map[string]ledger.Taken)}
+	known := &observer{sent: make(map[string]ledger.Taken), stored: make(map[string]ledger.Taken)}
 	read := func() (calls int64) {
 		t.Helper()
 		series, err := ledger.Reader{Store: plain}.Subscription(t.Context(), "team-a", yesterday, yesterday.Add(24*time.Hour), ledger.Minute)
@@ -173,7 +171,7 @@ func TestNoSumChangesOverTheRealProtocol(t *testing.T) {
 
 	before := read()
 	var rolledUp int64
-	for range 3 { // the first does what is left, and then marks the day as closed
+	for range 3 { // the first does the rest and marks the day as closed
 		report, err := upkeep(t.Context(), plain)
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package tablestore keeps the ledger in Azure Table Storage. Start with New; entity.go
-// has the layout of a row, transaction.go writes several.
+// Package tablestore keeps the ledger in a table of Azure Table Storage. Start reading at
+// Store; entity.go has the layout of a row, and transaction.go writes several rows at once.
 package tablestore
 
 import (
@@ -27,15 +27,15 @@ type Store struct{ client *aztables.Client }
 
 var _ ledger.Store = (*Store)(nil)
 
-// New returns a store in an account's table. The client must not retry by itself. New
-// makes no call; the first write creates a missing table.
+// New returns a store in a table of a storage account. It makes no request; if the table
+// doesn't exist, the first write creates it. The client must not retry by itself.
 func New(service *aztables.ServiceClient, table string) *Store {
 	return &Store{service.NewClient(table)}
 }
 
 // Apply implements ledger.Store.
 func (s *Store) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
-	if err := ledger.Check(changes); err != nil {
+	if err := ledger.CheckTransaction(changes); err != nil {
 		return nil, err
 	}
 	versions, err := s.submit(ctx, changes)
@@ -51,7 +51,7 @@ func (s *Store) Apply(ctx context.Context, changes []ledger.Change) ([]ledger.Ve
 	return versions, nil
 }
 
-// submit makes one change, or several in a transaction.
+// submit makes one change, or several changes in a transaction.
 func (s *Store) submit(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
 	if len(changes) > 1 {
 		return s.submitAll(ctx, changes)
@@ -110,8 +110,8 @@ func (s *Store) Rows(ctx context.Context, partition, from, to string) iter.Seq2[
 	}
 }
 
-// Partitions implements ledger.Store. Table Storage lists no partitions, so each costs a
-// query for the first row after the one before.
+// Partitions implements ledger.Store. Table Storage can't list partitions, so each costs a
+// query for the first row after the previous partition.
 func (s *Store) Partitions(ctx context.Context, from, to string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		filter := fmt.Sprintf("PartitionKey ge '%s'", from)
@@ -128,7 +128,7 @@ func (s *Store) Partitions(ctx context.Context, from, to string) iter.Seq2[strin
 	}
 }
 
-// firstPartition returns the partition of the first row that matches a filter, or nothing.
+// firstPartition returns the partition of the first row that matches a filter, or "".
 func (s *Store) firstPartition(ctx context.Context, filter string) (string, error) {
 	one, columns := int32(1), "PartitionKey,RowKey"
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &one, Select: &columns}
@@ -147,12 +147,13 @@ func (s *Store) firstPartition(ctx context.Context, filter string) (string, erro
 		}
 		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
 		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
-			return "", nil // an empty page may have others after it
+			return "", nil // checked after the rows, because an empty page may be followed by others
 		}
 	}
 }
 
-// filterOf returns a range of rows as an OData filter. No part of it needs escaping.
+// filterOf returns an OData filter for a range of rows. Keys contain no character that must be
+// escaped in it.
 func filterOf(partition, from, to string) string {
 	all := []string{fmt.Sprintf("PartitionKey eq '%s'", partition)}
 	if from != "" {
@@ -164,11 +165,11 @@ func filterOf(partition, from, to string) string {
 	return strings.Join(all, " and ")
 }
 
-// pagePauses are the pauses before a page that the service could not deliver is requested
-// again: a long list should not fail because of one busy moment.
+// pagePauses are the pauses before a failed page is requested again, so that a long list
+// doesn't fail because the service was briefly busy.
 var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
 
-// translate maps an error to those of ledger.Store.
+// translate converts errors of the table service to those of a ledger.Store.
 func translate(doing string, err error) error {
 	switch {
 	case azure.HasCode(err, aztables.ResourceNotFound, aztables.TableNotFound):

@@ -21,8 +21,8 @@ import (
 	"tollgate/handler/ledger"
 )
 
-// submitAll makes several changes in a transaction. The SDK reports neither the new
-// ETags nor why the service refused, so both are read from the answer itself.
+// submitAll makes several changes in a transaction. The SDK returns neither the new ETags nor
+// the service's reason for a refusal, so submitAll reads both from the response itself.
 func (s *Store) submitAll(ctx context.Context, changes []ledger.Change) ([]ledger.Version, error) {
 	actions := make([]aztables.TransactionAction, len(changes))
 	for i, c := range changes {
@@ -46,8 +46,8 @@ func (s *Store) submitAll(ctx context.Context, changes []ledger.Change) ([]ledge
 	return versionsOf(results, changes)
 }
 
-// submitted returns the answer to a transaction, and the SDK's error. The SDK panics if an
-// answer has no body.
+// submitted returns the response to a transaction, and the SDK's error. The SDK panics if the
+// response has no body.
 func (s *Store) submitted(ctx context.Context, actions []aztables.TransactionAction) (answer *http.Response, err error) {
 	defer func() {
 		if recover() != nil {
@@ -69,8 +69,8 @@ func actionOf(c ledger.Change, entity []byte) aztables.TransactionAction {
 	return aztables.TransactionAction{ActionType: kind, Entity: entity, IfMatch: &etag}
 }
 
-// versionsOf returns the ETags in a transaction's results, or the error that the service
-// refused it with.
+// versionsOf returns the ETags in a transaction's results, or the error with which the service
+// refused it.
 func versionsOf(results []*http.Response, changes []ledger.Change) ([]ledger.Version, error) {
 	versions := make([]ledger.Version, 0, len(results))
 	for _, result := range results {
@@ -90,15 +90,15 @@ func versionsOf(results []*http.Response, changes []ledger.Change) ([]ledger.Ver
 	return versions, nil
 }
 
-// errIncomplete means that a transaction's answer can't be understood, so that its
+// errIncomplete means that the response to a transaction can't be understood, so that its
 // outcome is unknown.
 var errIncomplete = errors.New("the transaction's answer is incomplete")
 
-// resultsOf returns the answers to the operations of a transaction, each a part of a
-// multipart body that is the one part of another. Source:
+// resultsOf returns the responses to the operations of a transaction. Each is a part of a
+// multipart body, which is itself the only part of a multipart body. Source:
 // https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions#sample-response
 func resultsOf(answer *http.Response) (results []*http.Response, err error) {
-	body, err := runtime.Payload(answer) // which the SDK has kept
+	body, err := runtime.Payload(answer) // the SDK has buffered it
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func resultsOf(answer *http.Response) (results []*http.Response, err error) {
 	return results, nil
 }
 
-// eachPart reads the parts of a multipart body to their end.
+// eachPart calls read with each part of a multipart body, to its end.
 func eachPart(contentType string, body io.Reader, read func(*multipart.Part) error) error {
 	_, parameters, err := mime.ParseMediaType(contentType)
 	if err != nil {
@@ -136,7 +136,7 @@ func eachPart(contentType string, body io.Reader, read func(*multipart.Part) err
 	}
 }
 
-// resultOf reads an operation's answer, with its whole body.
+// resultOf reads the response to an operation, including its whole body.
 func resultOf(part io.Reader) (*http.Response, error) {
 	result, err := http.ReadResponse(bufio.NewReader(part), nil)
 	if err != nil {

@@ -19,12 +19,12 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// A tap passes requests on to the emulator. It may change the answer.
-type tap struct {
+// A alteringTransport passes requests on to the emulator, and changes the response if change is set.
+type alteringTransport struct {
 	change func(*http.Response)
 }
 
-func (w *tap) Do(r *http.Request) (*http.Response, error) {
+func (w *alteringTransport) Do(r *http.Request) (*http.Response, error) {
 	answer, err := http.DefaultClient.Do(r)
 	if err == nil && w.change != nil {
 		w.change(answer)
@@ -32,10 +32,9 @@ func (w *tap) Do(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// TestAnAnswerThatCannotBeTrustedLeavesTheOutcomeUnknown: neither is the write taken for
-// done, nor for one that was refused.
-func TestAnAnswerThatCannotBeTrustedLeavesTheOutcomeUnknown(t *testing.T) {
-	w := &tap{}
+// The error must say neither that the write was applied nor that it was refused.
+func TestAResponseThatCannotBeTrustedLeavesTheOutcomeUnknown(t *testing.T) {
+	w := &alteringTransport{}
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: w, Retry: policy.RetryOptions{MaxRetries: -1}}})
 	if err != nil {
@@ -76,11 +75,11 @@ func TestAnAnswerThatCannotBeTrustedLeavesTheOutcomeUnknown(t *testing.T) {
 				t.Errorf("%s to %d changes: got %v, %v; want an error of unknown outcome", name, rows, versions, err)
 			}
 			if _, err := store.Apply(t.Context(), changes); !errors.Is(err, ledger.ErrConflict) {
-				t.Errorf("%s to %d changes: written again: got %v, want %v, as it was applied", name, rows, err, ledger.ErrConflict)
+				t.Errorf("%s to %d changes, sent again: got error %v, want %v, because they were applied", name, rows, err, ledger.ErrConflict)
 			}
 		}
 	}
 }
 
-// hasNoBody reports whether the answer to a single change has no body that could be cut.
+// hasNoBody reports whether a case needs a body, which the response to a single change lacks.
 func hasNoBody(name string) bool { return name == "an empty answer" || name == "half an answer" }

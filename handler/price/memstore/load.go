@@ -10,15 +10,15 @@ import (
 	"tollgate/handler/price"
 )
 
-// Load returns a store with the currency and the prices of a document, encoded as JSON. It
-// passes over the document's other members. The error lists every fault.
+// Load returns a store with the currency and prices of a JSON document. It ignores the
+// document's other members. The error lists every fault.
 func Load(text []byte) (*Store, error) {
 	var d struct {
 		Currency string            `json:"currency"`
 		Prices   []json.RawMessage `json:"prices"`
 	}
 	if err := json.Unmarshal(text, &d); err != nil {
-		return nil, fmt.Errorf("the JSON of prices: %w", err)
+		return nil, fmt.Errorf("read prices: %w", err)
 	}
 	ctx, s := context.Background(), new(Store)
 	registry := price.Registry{Store: s}
@@ -28,15 +28,15 @@ func Load(text []byte) (*Store, error) {
 		faults = append(faults, err)
 	}
 	for i, raw := range d.Prices {
-		if err := add(ctx, registry, raw); err != nil {
+		if err := loadPrice(ctx, registry, raw); err != nil {
 			faults = append(faults, fmt.Errorf("prices[%d]: %w", i, err))
 		}
 	}
 	return s, errors.Join(faults...)
 }
 
-// add reads and stores one price.
-func add(ctx context.Context, registry price.Registry, raw []byte) error {
+// loadPrice reads and stores one price.
+func loadPrice(ctx context.Context, registry price.Registry, raw []byte) error {
 	var given price.Price
 	reader := json.NewDecoder(bytes.NewReader(raw))
 	reader.DisallowUnknownFields()

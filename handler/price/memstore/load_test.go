@@ -26,15 +26,15 @@ func TestLoadReadsPricesAndTheirCurrency(t *testing.T) {
 
 func TestLoadNamesEveryFault(t *testing.T) {
 	_, err := memstore.Load([]byte(`{"currency":"euro","prices":[{"model":"m","from":"2026-01-01","prompt":"x","completion":"1"}]}`))
-	_, err2 := memstore.Load([]byte(`{"currency":"EUR","prices":[{"model":"m","from":"2026-01-01","prompt":"1"},{"model":"m","from":"soon","prompt":"1","completion":"1"},
+	_, several := memstore.Load([]byte(`{"currency":"EUR","prices":[{"model":"m","from":"2026-01-01","prompt":"1"},{"model":"m","from":"soon","prompt":"1","completion":"1"},
 		{"model":"n","from":"2026-01-01","prompt":"1","completion":"1"},{"model":"n","from":"2026-01-01","prompt":"2","completion":"1"},{"model":"m","pormpt":"1"},{"model":"m","from":"2026-01-01","prompt":1}]}`))
-	_, err3 := memstore.Load([]byte(`{"prices":[{"model":"m","from":"2026-01-01","prompt":"1","completion":"1"}]}`))
+	_, noCurrency := memstore.Load([]byte(`{"prices":[{"model":"m","from":"2026-01-01","prompt":"1","completion":"1"}]}`))
 	for _, c := range []struct {
 		err  error
 		want string
 	}{
-		{err, "currency"}, {err, `prices[0]: prompt "x"`}, {err2, "prices[0]: completion is missing"}, {err2, `prices[1]: from "soon"`}, {err2, `prices[3]: the price of model "n" from 2026-01-01 exists already`},
-		{err2, `prices[4]: json: unknown field "pormpt"`}, {err2, "prices[5]: json"}, {err3, "prices[0]: currency is not set"},
+		{err, "currency"}, {err, `prices[0]: prompt "x"`}, {several, "prices[0]: completion is missing"}, {several, `prices[1]: from "soon"`}, {several, `prices[3]: the price of model "n" from 2026-01-01 exists already`},
+		{several, `prices[4]: json: unknown field "pormpt"`}, {several, "prices[5]: json"}, {noCurrency, "prices[0]: currency is not set"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("got error %v, want it to contain %s", c.err, c.want)

@@ -1,5 +1,5 @@
-// Package memstore keeps prices in memory: for tests, and for trying out a gateway without
-// storage.
+// Package memstore keeps prices in memory, for tests and for running a gateway without a
+// storage account. Start reading at Load, or at Store for a store to fill by its methods.
 package memstore
 
 import (
@@ -30,7 +30,7 @@ func (s *Store) Fail(err error) {
 	s.failure = err
 }
 
-// Read implements price.Store, as do the methods that follow.
+// Read implements price.Store.
 func (s *Store) Read(context.Context) (price.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,11 +39,12 @@ func (s *Store) Read(context.Context) (price.Snapshot, error) {
 	}
 	all := price.Snapshot{Currency: s.currency}
 	for _, p := range s.prices {
-		all.Prices = append(all.Prices, own(p))
+		all.Prices = append(all.Prices, clone(p))
 	}
 	return all, nil
 }
 
+// Price implements price.Store.
 func (s *Store) Price(_ context.Context, model string, from price.Date) (price.Price, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,19 +55,21 @@ func (s *Store) Price(_ context.Context, model string, from price.Date) (price.P
 	case i < 0:
 		return price.Price{}, price.ErrNotFound
 	}
-	return own(s.prices[i]), nil
+	return clone(s.prices[i]), nil
 }
 
-// own returns a price that shares nothing with the given one.
-func own(p price.Price) price.Price {
+// clone returns a price that shares nothing with the given one.
+func clone(p price.Price) price.Price {
 	p.Multipliers, p.Partial = maps.Clone(p.Multipliers), slices.Clone(p.Partial)
 	return p
 }
 
+// find returns the index of the price of a model from a date, or -1.
 func (s *Store) find(model string, from price.Date) int {
 	return slices.IndexFunc(s.prices, func(p price.Price) bool { return p.Model == model && p.From == from })
 }
 
+// Put implements price.Store.
 func (s *Store) Put(_ context.Context, p price.Price) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +82,7 @@ func (s *Store) Put(_ context.Context, p price.Price) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p = own(p)
+	p = clone(p)
 	p.Version = version
 	if i >= 0 {
 		s.prices[i] = p
@@ -90,8 +93,8 @@ func (s *Store) Put(_ context.Context, p price.Price) (int64, error) {
 	return version, nil
 }
 
-// next returns the version that follows the stored one, 0 for none, if that is the
-// expected one.
+// next returns the version after the stored one, which is 0 if nothing is stored, or an
+// error if the stored version is not the expected one.
 func (s *Store) next(expected, stored int64) (int64, error) {
 	switch {
 	case s.failure != nil:
@@ -106,6 +109,7 @@ func (s *Store) next(expected, stored int64) (int64, error) {
 	return price.NextVersion(stored, time.Now()), nil
 }
 
+// Delete implements price.Store.
 func (s *Store) Delete(_ context.Context, model string, from price.Date, version int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,6 +126,7 @@ func (s *Store) Delete(_ context.Context, model string, from price.Date, version
 	return nil
 }
 
+// PutCurrency implements price.Store.
 func (s *Store) PutCurrency(_ context.Context, c price.Currency) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package pricetest tests implementations of price.Store.
+// Package pricetest tests implementations of price.Store. Start reading at Run.
 package pricetest
 
 import (
@@ -12,20 +12,20 @@ import (
 	"tollgate/handler/price"
 )
 
-// Run tests a store. open returns an empty one.
+// Run runs all tests on stores. open returns a new empty one.
 func Run(t *testing.T, open func(*testing.T) price.Store) {
 	for name, test := range map[string]func(*testing.T, price.Store){
-		"an empty store has nothing":                       empty,
-		"a price is found with all that is known of it":    found,
-		"prices are listed by model, then by date":         ordered,
-		"a price is changed on its current version only":   versions,
-		"a price is deleted on its current version only":   deleted,
-		"a price that was deleted can be stored again":     again,
-		"the currency is changed on its version only":      currency,
-		"of several that change a price at once, one wins": race,
-		"a change is of one model and date":                apart,
-		"models whose names differ in any byte are apart":  names,
-		"an answer is the caller's own to change":          aliases,
+		"an empty store has nothing":                         empty,
+		"a price is read back with every field":              found,
+		"prices are listed by model, then by date":           ordered,
+		"a price is replaced only at its current version":    versions,
+		"a price is deleted only at its current version":     deleted,
+		"a deleted price can be stored again":                again,
+		"the currency is replaced only at its version":       currency,
+		"one of several concurrent changes succeeds":         race,
+		"a change affects one model and date":                apart,
+		"names that differ in any byte are different":        names,
+		"callers may change what they got and what they put": aliases,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -105,15 +105,15 @@ func versions(t *testing.T, s price.Store) {
 	second = put(t, s, second)
 	wantPrice(t, s, second)
 	_, err := s.Put(t.Context(), first)
-	wantError(t, "Put upon an older version", err, price.ErrConflict)
+	wantError(t, "Put with an older version", err, price.ErrConflict)
 	fresh := first
 	fresh.Version = 0
 	_, err = s.Put(t.Context(), fresh)
-	wantError(t, "Put of a price that is there", err, price.ErrExists)
+	wantError(t, "Put of a price that exists", err, price.ErrExists)
 	gone := first
 	gone.From = "2026-12-01"
 	_, err = s.Put(t.Context(), gone)
-	wantError(t, "Put upon a version of a price that isn't there", err, price.ErrNotFound)
+	wantError(t, "Put with a version of a price that doesn't exist", err, price.ErrNotFound)
 	wantAll(t, s, second)
 }
 
@@ -146,7 +146,7 @@ func currency(t *testing.T, s price.Store) {
 	_, err = s.PutCurrency(t.Context(), price.Currency{Code: "GBP"})
 	wantError(t, "a second currency", err, price.ErrExists)
 	_, err = s.PutCurrency(t.Context(), price.Currency{Code: "GBP", Version: version + 1})
-	wantError(t, "a currency upon another version", err, price.ErrConflict)
+	wantError(t, "a currency with another version", err, price.ErrConflict)
 	second, err := s.PutCurrency(t.Context(), price.Currency{Code: "EUR", Version: version})
 	if err != nil || second <= version {
 		t.Errorf("a changed currency: got version %d and error %v, want one after %d", second, err, version)

@@ -1,5 +1,6 @@
-// Package tablestore keeps prices in Azure Table Storage: one row a price, and one for the
-// currency, changed conditionally on ETags.
+// Package tablestore keeps prices in Azure Table Storage, one row for each price and one for
+// the currency. A row is replaced only if its ETag shows that nobody has changed it. Start
+// reading at Store; columns.go has the layout of the rows.
 package tablestore
 
 import (
@@ -28,14 +29,14 @@ type Store struct{ client *aztables.Client }
 
 var _ price.Store = (*Store)(nil)
 
-// New returns a store in a storage account. It makes no request; the first write creates
-// the table if it doesn't exist, and until then it reads as empty.
+// New returns a store in a storage account. It makes no request. If the table doesn't exist,
+// it reads as empty, and the first write creates it.
 func New(service *aztables.ServiceClient, table string) *Store {
 	return &Store{service.NewClient(table)}
 }
 
-// Read implements price.Store, as do the methods that follow. It reads the whole table,
-// which has a few hundred rows at most and is thus one page.
+// Read implements price.Store. It reads the whole table, which has at most a few hundred
+// rows and so is usually one page.
 func (s *Store) Read(ctx context.Context) (all price.Snapshot, err error) {
 	options := &aztables.ListEntitiesOptions{}
 	for {
@@ -47,7 +48,7 @@ func (s *Store) Read(ctx context.Context) (all price.Snapshot, err error) {
 			return price.Snapshot{}, azure.Explain("read prices", err)
 		}
 		for _, row := range page.Entities {
-			add(&all, row)
+			addRow(&all, row)
 		}
 		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
 		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
@@ -58,6 +59,7 @@ func (s *Store) Read(ctx context.Context) (all price.Snapshot, err error) {
 	return all, nil
 }
 
+// Price implements price.Store.
 func (s *Store) Price(ctx context.Context, model string, from price.Date) (price.Price, error) {
 	found, err := s.get(ctx, pricePartition, rowKey(model, from))
 	if err != nil {
@@ -66,6 +68,7 @@ func (s *Store) Price(ctx context.Context, model string, from price.Date) (price
 	return decodePrice(found.Value), nil
 }
 
+// Put implements price.Store.
 func (s *Store) Put(ctx context.Context, p price.Price) (int64, error) {
 	expected := p.Version
 	p.Version = price.NextVersion(expected, time.Now())
@@ -76,6 +79,7 @@ func (s *Store) Put(ctx context.Context, p price.Price) (int64, error) {
 	return p.Version, s.put(ctx, row, expected)
 }
 
+// PutCurrency implements price.Store.
 func (s *Store) PutCurrency(ctx context.Context, c price.Currency) (int64, error) {
 	expected := c.Version
 	c.Version = price.NextVersion(expected, time.Now())
@@ -106,6 +110,7 @@ func (s *Store) put(ctx context.Context, row []byte, expected int64) error {
 	})
 }
 
+// Delete implements price.Store.
 func (s *Store) Delete(ctx context.Context, model string, from price.Date, version int64) error {
 	key := aztables.Entity{PartitionKey: pricePartition, RowKey: rowKey(model, from)}
 	etag, err := s.at(ctx, key, version)
@@ -123,7 +128,7 @@ func (s *Store) Delete(ctx context.Context, model string, from price.Date, versi
 	return err
 }
 
-// at returns the ETag of a row that has a version, or price.ErrConflict.
+// at returns the ETag of a row if it has that version, or else price.ErrConflict.
 func (s *Store) at(ctx context.Context, key aztables.Entity, version int64) (azcore.ETag, error) {
 	found, err := s.get(ctx, key.PartitionKey, key.RowKey)
 	if err != nil {
@@ -143,8 +148,8 @@ func (s *Store) get(ctx context.Context, partition, row string) (found aztables.
 	return found, translate("read a price", err)
 }
 
-// write sends a change. If an answer was lost, the repeated change may conflict with its
-// own first attempt; write then reads the row to see whether that was applied.
+// write sends a change. If the answer is lost, the retry may conflict with the first
+// attempt, so write reads the row to see whether that attempt was applied.
 func (s *Store) write(ctx context.Context, row []byte, send func() error) error {
 	lost, err := azure.Retry(ctx, retryPauses, send)
 	err = translate("write a price", err)
@@ -182,6 +187,6 @@ func translate(doing string, err error) error {
 	return azure.Explain(doing, err)
 }
 
-// retryPauses are the pauses before a failed operation is retried: short, because a call
-// may be waiting for its first price.
+// retryPauses are the pauses before a failed operation is retried. They are short because a
+// call may be waiting for its first price.
 var retryPauses = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}

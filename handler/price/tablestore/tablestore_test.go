@@ -70,7 +70,7 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 	}
 }
 
-func TestAnEditedRowSpoilsItsOwnPriceOnly(t *testing.T) {
+func TestAnUnreadableRowAffectsOnlyItsOwnPrice(t *testing.T) {
 	store, client := open(t)
 	if _, err := store.PutCurrency(t.Context(), price.Currency{Code: "EUR"}); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestAnEditedRowSpoilsItsOwnPriceOnly(t *testing.T) {
 		}
 		all, err := store.Read(t.Context())
 		if err != nil || len(all.Prices) != 2 || all.Prices[0].Model != "a/b" || all.Prices[0].From != "2026-11-01" || (all.Prices[0].Unreadable != "") != broken {
-			t.Errorf("%s: got %+v and error %v, want it unreadable: %t", columns, all.Prices, err, broken)
+			t.Errorf("%s: got %+v and error %v, want two prices, the first unreadable: %t", columns, all.Prices, err, broken)
 		}
 		again := example()
 		again.Version = all.Prices[0].Version
@@ -117,7 +117,7 @@ func (u *unreliable) Do(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-func TestALostAnswerIsNoConflict(t *testing.T) {
+func TestAChangeSucceedsOnceEvenIfItsAnswerIsLost(t *testing.T) {
 	wire := new(unreliable)
 	service, err := aztables.NewServiceClientFromConnectionString(azurite.Shared(t), &aztables.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: wire, Retry: policy.RetryOptions{MaxRetries: -1}}})
@@ -147,11 +147,11 @@ func TestALostAnswerIsNoConflict(t *testing.T) {
 	}
 }
 
-func TestAnUnreachableStoreIsNotEmpty(t *testing.T) {
+func TestReadFailsIfTheStoreIsUnreachable(t *testing.T) {
 	service := azuretest.Open(t, azurite.ConnectionString("1"))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if all, err := tablestore.New(service, tablestore.DefaultTable).Read(ctx); err == nil || !strings.Contains(err.Error(), "can't be reached") {
-		t.Errorf("Read: got %+v and error %v, want that the table can't be reached", all, err)
+		t.Errorf("Read: got %+v and error %v, want one saying that the table can't be reached", all, err)
 	}
 }

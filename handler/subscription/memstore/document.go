@@ -11,14 +11,14 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A document holds tiers, groups, subscriptions and keys as JSON, with keys in plain text: for
-// trying Tollgate out on one machine.
+// A document is the JSON form of tiers, groups, subscriptions and keys, with the keys in plain
+// text. It is meant for trying Tollgate out on one machine.
 type document struct {
 	Tiers         []subscription.Tier         `json:"tiers"`
 	Groups        []subscription.Group        `json:"groups"`
 	Subscriptions []subscription.Subscription `json:"subscriptions"`
 	Keys          []Key                       `json:"keys"`
-	// Currency and Prices are not the directory's: price/memstore reads them.
+	// Currency and Prices are ignored here. price/memstore reads them.
 	Currency json.RawMessage `json:"currency"`
 	Prices   json.RawMessage `json:"prices"`
 }
@@ -30,18 +30,18 @@ type Key struct {
 	Key          string               `json:"key"`
 }
 
-// Load returns a store with the content of a document, encoded as JSON. The error lists
-// every fault in it and contains no key.
+// Load returns a store with the content of a JSON document. The error lists every fault of
+// the document, and contains no key.
 func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 	var d document
 	if err := subscription.Decode(text, &d); err != nil {
-		return nil, fmt.Errorf("the JSON of tiers, groups, subscriptions and keys: %w", err)
+		return nil, fmt.Errorf("read tiers, groups, subscriptions and keys: %w", err)
 	}
 	ctx, s := context.Background(), New()
 	var faults []error
 	for i, tier := range d.Tiers {
 		tier.Version = 0
-		err := errors.Join(tier.CheckOneForm(), tier.Fold())
+		err := errors.Join(tier.CheckSingleForm(), tier.ExpandShortForm())
 		if err == nil {
 			_, err = s.PutTier(ctx, tier)
 		}
@@ -52,8 +52,8 @@ func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 		_, err := s.PutGroup(ctx, group)
 		faults = append(faults, prefixed(fmt.Sprintf("groups[%d] %q", i, group.ID), errors.Join(group.Validate(), err)))
 	}
-	for i, group := range d.Groups { // once all are there, as they refer to each other
-		_, err := subscription.Chain(ctx, group.ID, s.Group)
+	for i, group := range d.Groups { // after all are stored, because they refer to each other
+		_, err := subscription.GroupChain(ctx, group.ID, s.Group)
 		faults = append(faults, prefixed(fmt.Sprintf("groups[%d] %q", i, group.ID), err))
 	}
 	for i, sub := range d.Subscriptions {
@@ -67,16 +67,17 @@ func Load(text []byte, pepper subscription.Pepper) (*Store, error) {
 	return s, errors.Join(faults...)
 }
 
-// checkTier checks a subscription with its tier.
+// checkTier returns an error if a subscription's tier doesn't exist or its overrides don't fit
+// the tier.
 func (s *Store) checkTier(sub subscription.Subscription) error {
 	tier, known := s.tiers[sub.Tier]
 	if !known {
 		return fault("tier", "%q is not one of the tiers", "list it under tiers", sub.Tier)
 	}
-	return sub.Check(tier, time.Now())
+	return sub.CheckOverrides(tier, time.Now())
 }
 
-// checkGroup checks a subscription's group.
+// checkGroup returns an error if a subscription's group doesn't exist.
 func (s *Store) checkGroup(sub subscription.Subscription) error {
 	if _, known := s.groups[sub.Group]; !known && sub.Group != "" {
 		return fault("group", "%q is not one of the groups", "list it under groups", sub.Group)
@@ -84,18 +85,20 @@ func (s *Store) checkGroup(sub subscription.Subscription) error {
 	return nil
 }
 
-// checkTogether checks a subscription with its tier and groups, if there are all of them.
+// checkTogether returns an error if a subscription doesn't fit its tier and groups. It
+// returns nil if one of them is invalid by itself, which is reported elsewhere.
 func (s *Store) checkTogether(ctx context.Context, sub subscription.Subscription) error {
 	tier, known := s.tiers[sub.Tier]
-	if s.checkGroup(sub) != nil || !known || sub.Check(tier, time.Now()) != nil {
+	if s.checkGroup(sub) != nil || !known || sub.CheckOverrides(tier, time.Now()) != nil {
 		return nil
 	}
-	if _, err := subscription.Chain(ctx, sub.Group, s.Group); err != nil {
-		return nil // the group's fault
+	if _, err := subscription.GroupChain(ctx, sub.Group, s.Group); err != nil {
+		return nil // reported as the group's fault
 	}
-	return subscription.CheckTogether(ctx, &sub, tier, s.Group)
+	return subscription.CheckAssignment(ctx, &sub, tier, s.Group)
 }
 
+// loadKey stores a key's hash, or returns the key's faults.
 func (s *Store) loadKey(ctx context.Context, key Key, pepper subscription.Pepper) error {
 	var faults []error
 	if _, known := s.subscriptions[key.Subscription]; !known {
@@ -120,8 +123,7 @@ func fault(field, problem, fix string, of ...any) error {
 	return &subscription.FieldError{Field: field, Problem: fmt.Sprintf(problem, of...), Fix: fix}
 }
 
-// prefixed adds to each fault of an error, if there is one, the part of the document it
-// concerns.
+// prefixed puts the part of the document that an error concerns before each of its lines.
 func prefixed(what string, err error) error {
 	if err == nil {
 		return nil

@@ -1,5 +1,6 @@
-// Package memstore keeps tiers, groups, subscriptions and keys in memory: for tests, and for
-// trying out a gateway without storage.
+// Package memstore keeps tiers, groups, subscriptions and keys in memory, for tests and for
+// running a gateway without a storage account. Start reading at Load, or at New for an empty
+// store.
 package memstore
 
 import (
@@ -56,7 +57,8 @@ func get[T any](s *Store, from map[string]T, id string) (T, error) {
 	return value, nil
 }
 
-// put inserts a value of version 0, or replaces the stored value of the same version.
+// put inserts a value whose version is 0, or replaces the stored value if it has the same
+// version. version returns the address of a value's version.
 func put[T any](s *Store, into map[string]T, id string, value T, version func(*T) *int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,6 +79,7 @@ func put[T any](s *Store, into map[string]T, id string, value T, version func(*T
 	return *version(&value), nil
 }
 
+// list returns the values of one of the maps, sorted by id.
 func list[T any](s *Store, from map[string]T) ([]T, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,16 +93,16 @@ func list[T any](s *Store, from map[string]T) ([]T, error) {
 	return all, nil
 }
 
-// Key implements subscription.Store, as do the methods that follow.
+// Key implements subscription.Store.
 func (s *Store) Key(_ context.Context, hash string) (subscription.KeyRecord, error) {
 	return get(s, s.keys, hash)
 }
 
-func (s *Store) Hashes(_ context.Context, most int) ([]string, error) {
+func (s *Store) Hashes(_ context.Context, atMost int) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hashes := slices.Collect(maps.Keys(s.keys))
-	return hashes[:min(most, len(hashes))], s.failure
+	return hashes[:min(atMost, len(hashes))], s.failure
 }
 
 func (s *Store) Subscription(_ context.Context, id string) (subscription.Subscription, error) {
@@ -120,7 +123,7 @@ func (s *Store) PutGroup(_ context.Context, g subscription.Group) (int64, error)
 
 func (s *Store) Groups(context.Context) ([]subscription.Group, error) { return list(s, s.groups) }
 
-// remove deletes a value of a version.
+// remove deletes a value if it has that version. of returns a value's version.
 func remove[T any](s *Store, from map[string]T, id string, version int64, of func(T) int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +153,7 @@ func (s *Store) DeleteSubscription(_ context.Context, id string, version int64) 
 }
 
 func (s *Store) PutTier(_ context.Context, t subscription.Tier) (int64, error) {
-	if err := t.Fold(); err != nil {
+	if err := t.ExpandShortForm(); err != nil {
 		return 0, err
 	}
 	return put(s, s.tiers, t.ID, t, func(t *subscription.Tier) *int64 { return &t.Version })
@@ -188,7 +191,7 @@ func (s *Store) DeleteKey(_ context.Context, hash string) error {
 	return s.edit(hash, func(subscription.KeyRecord) { delete(s.keys, hash) })
 }
 
-// edit changes a stored key, or returns ErrNotFound.
+// edit calls change with a stored key, or returns ErrNotFound.
 func (s *Store) edit(hash string, change func(subscription.KeyRecord)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,7 +27,7 @@ func TestLoadReadsADirectory(t *testing.T) {
 	}
 }
 
-func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
+func TestLoadNamesEveryFaultButNoKey(t *testing.T) {
 	key := subscription.NewKey()
 	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","burstTokens":5},{"id":"A"},{"id":"b"},{"id":"b"},{"id":"c","burstTokens":5,"limits":[{"name":"tokens","unit":"tokens","perMinute":9}]}],`+
 		`"subscriptions":[{"id":"s","tier":"none"},{"id":"r","tier":"b","overrides":{"maxWait":"9h"}}],`+
@@ -48,7 +48,7 @@ func TestLoadNamesEveryFaultAndNoKey(t *testing.T) {
 	}
 }
 
-func TestLoadNamesTheOwnerOfEachOfItsFaults(t *testing.T) {
+func TestEachLineOfALoadErrorNamesWhatItConcerns(t *testing.T) {
 	_, err := memstore.Load([]byte(`{"tiers":[{"id":"a","limits":[{"name":"x","perMinute":3},{"name":"y","unit":"calls"}]}]}`), subscriptiontest.Pepper(t))
 	want := "tiers[0] \"a\": limits.x.unit is missing: use tokens, prompt-tokens, completion-tokens, calls, cost\n" +
 		"tiers[0] \"a\": limits.y.perMinute is missing, and so is quota: set one of the two, or both"
@@ -57,7 +57,7 @@ func TestLoadNamesTheOwnerOfEachOfItsFaults(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesMoreLimitsThanACallCanObey(t *testing.T) {
+func TestLoadRejectsASubscriptionWithTooManyLimits(t *testing.T) {
 	var limits []string
 	for i := range subscription.MaxLimits {
 		limits = append(limits, fmt.Sprintf(`{"name":"l%d","unit":"calls","perMinute":%d}`, i, i+1))
@@ -67,7 +67,7 @@ func TestLoadRefusesMoreLimitsThanACallCanObey(t *testing.T) {
 		`"subscriptions":[{"id":"s","tier":"t","group":"g3"},{"id":"r","tier":"t","group":"g2"}]}`, all)
 	_, err := memstore.Load([]byte(document), subscriptiontest.Pepper(t))
 	if want := `subscriptions[0] "s": `; err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "32 limits") || strings.Contains(err.Error(), `"r"`) {
-		t.Errorf("subscriptions with 32 and 24 limits: got %v, want %s… 32 limits …, and nothing of the other", err, want)
+		t.Errorf("subscriptions with 32 and 24 limits: got error %v, want one that begins with %s, names 32 limits, and doesn't mention the other", err, want)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Limits are a tier's rules with at most one limit, in tokens, as its short form has them.
+// Limits describe the rules of a tier that has at most one limit, in tokens.
 type Limits struct {
 	TokensPerMinute, BurstTokens, TokenQuota int64
 	TokenQuotaPeriod                         limit.Period
@@ -20,7 +20,7 @@ type Limits struct {
 	Models                                   []string
 }
 
-// Rules returns them as a tier has them.
+// Rules returns the rules.
 func (l Limits) Rules() subscription.Rules {
 	r := subscription.Rules{Reserve: l.Reserve, MaxCompletionTokens: l.MaxCompletionTokens, MaxWait: l.MaxWait, MaxConcurrent: l.MaxConcurrent,
 		Shadow: l.Shadow, OnStoreDown: l.OnStoreDown, StoredContent: l.StoredContent, Models: l.Models}

@@ -13,9 +13,8 @@ import (
 // PepperSecret is the secret that Seed hashes keys with.
 const PepperSecret = "0123456789abcdef"
 
-// Seed adds a tier, a subscription of it and the subscription's new primary key, which
-// it returns, to a store. A tier or subscription that the store has already stays as it
-// is.
+// Seed adds a tier and a subscription with a new primary key to a store, and returns the key.
+// It doesn't change a tier or subscription that exists already.
 func Seed(t testing.TB, store subscription.Store, tier subscription.Tier, id string) (key string) {
 	t.Helper()
 	key = subscription.NewKey()

@@ -1,4 +1,5 @@
-// Package subscriptiontest tests implementations of subscription.Store.
+// Package subscriptiontest tests implementations of subscription.Store (Run), and fills
+// stores for the tests of other packages (Seed).
 package subscriptiontest
 
 import (
@@ -14,21 +15,21 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Run tests stores. open returns a new empty store for each test.
+// Run runs all tests on stores. open returns a new empty one.
 func Run(t *testing.T, open func(t *testing.T) subscription.Store) {
-	t.Run("an empty store", func(t *testing.T) { empty(t, open(t)) })
-	t.Run("tiers", func(t *testing.T) { tiers(t, open(t)) })
-	t.Run("subscriptions", func(t *testing.T) { subscriptions(t, open(t)) })
-	t.Run("groups", func(t *testing.T) { groups(t, open(t)) })
-	t.Run("deleting", func(t *testing.T) { deleting(t, open(t)) })
-	t.Run("fingerprint", func(t *testing.T) { fingerprint(t, open(t)) })
-	t.Run("keys", func(t *testing.T) { keys(t, open(t)) })
+	t.Run("an empty store has nothing", func(t *testing.T) { empty(t, open(t)) })
+	t.Run("a tier is read back, and replaced only at its version", func(t *testing.T) { tiers(t, open(t)) })
+	t.Run("a subscription is read back, and replaced only at its version", func(t *testing.T) { subscriptions(t, open(t)) })
+	t.Run("a group is read back, and replaced only at its version", func(t *testing.T) { groups(t, open(t)) })
+	t.Run("rows are deleted only at their version", func(t *testing.T) { deleting(t, open(t)) })
+	t.Run("the fingerprint is read back, and isn't listed as a key", func(t *testing.T) { fingerprint(t, open(t)) })
+	t.Run("a key is found, listed, expired and deleted", func(t *testing.T) { keys(t, open(t)) })
 }
 
-func want(t *testing.T, doing string, err, expected error) {
+func want(t *testing.T, doing string, got, want error) {
 	t.Helper()
-	if !errors.Is(err, expected) {
-		t.Errorf("%s: error %v, want %v", doing, err, expected)
+	if !errors.Is(got, want) {
+		t.Errorf("%s: got error %v, want %v", doing, got, want)
 	}
 }
 
@@ -46,11 +47,11 @@ func empty(t *testing.T, s subscription.Store) {
 	want(t, "replace a tier", err, subscription.ErrNotFound)
 	hashes, err := s.Hashes(ctx, 10)
 	if len(hashes) != 0 || err != nil {
-		t.Errorf("Hashes = %v, %v; want none", hashes, err)
+		t.Errorf("Hashes: got %v and error %v, want none", hashes, err)
 	}
 	tiers, err := s.Tiers(ctx)
 	if len(tiers) != 0 || err != nil {
-		t.Errorf("Tiers = %v, %v; want none", tiers, err)
+		t.Errorf("Tiers: got %v and error %v, want none", tiers, err)
 	}
 }
 
@@ -68,18 +69,18 @@ func tiers(t *testing.T, s subscription.Store) {
 	}}
 	version, err := s.PutTier(ctx, tier)
 	if version < 1 || err != nil {
-		t.Fatalf("insert: version %d, %v; want at least 1", version, err)
+		t.Fatalf("insert: got version %d and error %v, want at least version 1", version, err)
 	}
 	_, err = s.PutTier(ctx, tier)
 	want(t, "insert again", err, subscription.ErrExists)
 	tier.Version = version
 	got, err := s.Tier(ctx, "gold")
 	if diff := cmp.Diff(tier, got); diff != "" || err != nil {
-		t.Fatalf("read (-want +got):\n%s%v", diff, err)
+		t.Fatalf("read: got error %v and (-want +got):\n%s", err, diff)
 	}
 	tier.Limits[0].PerMinute = 500
 	if version, err = s.PutTier(ctx, tier); version <= tier.Version || err != nil {
-		t.Fatalf("replace: version %d, %v; want above %d", version, err, tier.Version)
+		t.Fatalf("replace: got version %d and error %v, want a version above %d", version, err, tier.Version)
 	}
 	_, err = s.PutTier(ctx, tier)
 	want(t, "replace an older version", err, subscription.ErrConflict)
@@ -88,7 +89,7 @@ func tiers(t *testing.T, s subscription.Store) {
 	}
 	all, err := s.Tiers(ctx)
 	if err != nil || len(all) != 2 || all[0].ID != "bronze" || all[1].Limits[0].PerMinute != 500 {
-		t.Errorf("Tiers = %+v, %v; want bronze and gold with 500 tokens a minute", all, err)
+		t.Errorf("Tiers: got %+v and error %v, want bronze, and gold with 500 tokens a minute", all, err)
 	}
 }
 
@@ -109,18 +110,18 @@ func subscriptions(t *testing.T, s subscription.Store) {
 	sub.Version, sub.Suspended = first, true
 	second, err := s.PutSubscription(ctx, sub)
 	if second <= first || err != nil {
-		t.Fatalf("replace: version %d, %v; want above %d", second, err, first)
+		t.Fatalf("replace: got version %d and error %v, want a version above %d", second, err, first)
 	}
 	_, err = s.PutSubscription(ctx, sub)
 	want(t, "replace an older version", err, subscription.ErrConflict)
 	sub.Version = second
 	got, err := s.Subscription(ctx, "team-a")
 	if diff := cmp.Diff(sub, got); diff != "" || err != nil {
-		t.Errorf("read (-want +got):\n%s%v", diff, err)
+		t.Errorf("read: got error %v and (-want +got):\n%s", err, diff)
 	}
 	all, err := s.Subscriptions(ctx)
 	if diff := cmp.Diff([]subscription.Subscription{sub}, all); diff != "" || err != nil {
-		t.Errorf("list (-want +got):\n%s%v", diff, err)
+		t.Errorf("list: got error %v and (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -132,26 +133,25 @@ func groups(t *testing.T, s subscription.Store) {
 		Limits: []subscription.Limit{{Name: "calls", Unit: limit.Calls, PerMinute: 60}}}
 	version, err := s.PutGroup(ctx, group)
 	if version < 1 || err != nil {
-		t.Fatalf("insert: version %d, %v; want at least 1", version, err)
+		t.Fatalf("insert: got version %d and error %v, want at least version 1", version, err)
 	}
 	_, err = s.PutGroup(ctx, group)
 	want(t, "insert again", err, subscription.ErrExists)
 	group.Version = version
 	got, err := s.Group(ctx, "org")
 	if diff := cmp.Diff(group, got); diff != "" || err != nil {
-		t.Fatalf("read (-want +got):\n%s%v", diff, err)
+		t.Fatalf("read: got error %v and (-want +got):\n%s", err, diff)
 	}
 	if version, err = s.PutGroup(ctx, group); version <= group.Version || err != nil {
-		t.Fatalf("replace: version %d, %v; want above %d", version, err, group.Version)
+		t.Fatalf("replace: got version %d and error %v, want a version above %d", version, err, group.Version)
 	}
 	_, err = s.PutGroup(ctx, group)
 	want(t, "replace an older version", err, subscription.ErrConflict)
 	if all, err := s.Groups(ctx); err != nil || len(all) != 1 || all[0].Version != version {
-		t.Errorf("Groups: got %+v, %v; want org", all, err)
+		t.Errorf("Groups: got %+v and error %v, want org with version %d", all, err, version)
 	}
 }
 
-// deleting deletes a tier, a group and a subscription, each by its version.
 func deleting(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
 	for name, kind := range map[string]struct {
@@ -192,19 +192,19 @@ func keys(t *testing.T, s subscription.Store) {
 	want(t, "insert again", s.PutKey(ctx, first), subscription.ErrExists)
 	got, err := s.Key(ctx, "hash-1")
 	if diff := cmp.Diff(first, got); diff != "" || err != nil {
-		t.Errorf("read (-want +got):\n%s%v", diff, err)
+		t.Errorf("read: got error %v and (-want +got):\n%s", err, diff)
 	}
 	all, err := s.Keys(ctx, "team-a")
 	if diff := cmp.Diff([]subscription.KeyRecord{first, second}, all); diff != "" || err != nil {
-		t.Errorf("list (-want +got):\n%s%v", diff, err)
+		t.Errorf("list: got error %v and (-want +got):\n%s", err, diff)
 	}
 	hashes, err := s.Hashes(ctx, 10)
 	slices.Sort(hashes)
 	if diff := cmp.Diff([]string{"hash-1", "hash-2", "hash-3"}, hashes); diff != "" || err != nil {
-		t.Errorf("hashes (-want +got):\n%s%v", diff, err)
+		t.Errorf("Hashes: got error %v and (-want +got):\n%s", err, diff)
 	}
 	if hashes, err := s.Hashes(ctx, 2); len(hashes) != 2 || err != nil {
-		t.Errorf("Hashes with a limit of 2 = %v, %v; want 2", hashes, err)
+		t.Errorf("Hashes, at most 2: got %v and error %v, want 2 hashes", hashes, err)
 	}
 	expiring(t, s, first)
 	if err := s.DeleteKey(ctx, "hash-1"); err != nil {
@@ -214,7 +214,7 @@ func keys(t *testing.T, s subscription.Store) {
 	want(t, "read a deleted key", err, subscription.ErrNotFound)
 }
 
-// expiring sets a stored key's expiry and removes it again.
+// expiring checks that a stored key's expiry can be set and removed.
 func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
 	t.Helper()
 	for _, at := range []time.Time{time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC), {}} {
@@ -224,12 +224,11 @@ func expiring(t *testing.T, s subscription.Store, key subscription.KeyRecord) {
 		key.Expires = at
 		got, err := s.Key(t.Context(), key.Hash)
 		if diff := cmp.Diff(key, got); diff != "" || err != nil {
-			t.Errorf("read a key that expires at %v (-want +got):\n%s%v", at, diff, err)
+			t.Errorf("read a key that expires at %v: got error %v and (-want +got):\n%s", at, err, diff)
 		}
 	}
 }
 
-// fingerprint tests that the fingerprint is stored and isn't listed as a key.
 func fingerprint(t *testing.T, s subscription.Store) {
 	ctx := t.Context()
 	_, err := s.Fingerprint(ctx)
@@ -239,10 +238,10 @@ func fingerprint(t *testing.T, s subscription.Store) {
 			t.Fatal(err)
 		}
 		if got, err := s.Fingerprint(ctx); got != put || err != nil {
-			t.Errorf("Fingerprint = %q, %v; want %q", got, err, put)
+			t.Errorf("Fingerprint: got %q and error %v, want %q", got, err, put)
 		}
 	}
 	if hashes, err := s.Hashes(ctx, 10); len(hashes) != 0 || err != nil {
-		t.Errorf("Hashes with only a fingerprint stored = %v, %v; want none", hashes, err)
+		t.Errorf("Hashes with only a fingerprint stored: got %v and error %v, want none", hashes, err)
 	}
 }

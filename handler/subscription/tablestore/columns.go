@@ -12,7 +12,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// keyColumns are the columns of a key's row. The key's hash is the partition.
+// keyColumns are the columns of a key's row. The partition key is the key's hash.
 type keyColumns struct {
 	Subscription string               `json:"subscription"`
 	Slot         subscription.KeySlot `json:"slot"`
@@ -24,13 +24,14 @@ func (k keyColumns) record(hash string) subscription.KeyRecord {
 	return subscription.KeyRecord{Hash: hash, Subscription: k.Subscription, Slot: k.Slot, Created: k.Created, Expires: k.Expires}
 }
 
-// jsonColumns are the columns that hold JSON as text. All others hold plain values.
+// jsonColumns are the columns that hold JSON as text. All others hold a string, number or
+// boolean.
 var jsonColumns = []string{"models", "limits", "overrides"}
 
-// idField is the one field without a column: it is the row key.
+// idField is the field that has no column, because it is the row key.
 const idField = "id"
 
-// encode returns a row with a typed column for each JSON field of value.
+// encode returns a row that has a typed column for each field of value's JSON.
 func encode(partition, row string, value any) ([]byte, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -65,8 +66,8 @@ func encode(partition, row string, value any) ([]byte, error) {
 	return json.Marshal(entity)
 }
 
-// decode reads a row that encode made. If somebody edited the row so that it can't be
-// read, the error names the column.
+// decode reads a row that encode made into value. If the row can't be read, because somebody
+// edited it, the error names the column.
 func decode(row []byte, value any) error {
 	var entity aztables.EDMEntity
 	if err := json.Unmarshal(row, &entity); err != nil {

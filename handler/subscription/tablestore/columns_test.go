@@ -33,11 +33,11 @@ func TestColumnsAreReadableAndTyped(t *testing.T) {
 		}
 	}
 	if _, twice := row["id"]; twice {
-		t.Error("columns: got one for the id, want the id in the row key alone")
+		t.Error("columns: got one for the id, want none, because the id is the row key")
 	}
 }
 
-func TestAnErrorInAnEditedRowNamesTheColumn(t *testing.T) {
+func TestTheErrorOfAnUnreadableRowNamesTheColumn(t *testing.T) {
 	store, tables, settings := open(t)
 	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold"}); err != nil {
 		t.Fatal(err)
@@ -75,6 +75,6 @@ func TestListsReadAllPages(t *testing.T) {
 	}
 	all, err := store.Tiers(t.Context())
 	if err != nil || len(all) != more+1 || all[0].ID != "t" || all[more].ID != "t-1009" {
-		t.Errorf("got %d tiers, %v; want %d in order", len(all), err, more+1)
+		t.Errorf("Tiers: got %d tiers and error %v, want %d in order, from t to t-1009", len(all), err, more+1)
 	}
 }

@@ -20,12 +20,12 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// A fault disturbs one request: whether it is sent, and how it is answered.
+// A fault changes what becomes of one request.
 type fault struct {
-	method string // of the request to disturb
-	sent   bool
-	status int  // 0: the connection breaks
-	silent bool // never answer
+	method string // the method of the request
+	sent   bool   // the request reaches the service
+	status int    // the status of the answer; 0: the connection breaks
+	silent bool   // no answer ever comes
 }
 
 // faultyTransport sends requests to the emulator and injects the next fault whose
@@ -76,15 +76,15 @@ func openFaulty(t *testing.T) (*tablestore.Store, *faultyTransport) {
 	return tablestore.New(service, newTableNames()), w
 }
 
-// TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost: its repetition is not taken for a
-// conflict.
-func TestEachChangeIsMadeOnceEvenIfItsAnswerIsLost(t *testing.T) {
+// A lost answer makes the store repeat a change that may have been applied already. It must
+// not take that for a conflict with another change.
+func TestAChangeSucceedsOnceEvenIfItsAnswerIsLost(t *testing.T) {
 	for name, f := range map[string]fault{
-		"broken before it was sent":  {},
-		"broken after it was sent":   {sent: true},
-		"busy":                       {status: http.StatusServiceUnavailable},
-		"timed out but done":         {status: http.StatusInternalServerError, sent: true},
-		"slowed down by the service": {status: http.StatusTooManyRequests},
+		"the connection breaks before the request":  {},
+		"the connection breaks after the request":   {sent: true},
+		"the service is busy":                       {status: http.StatusServiceUnavailable},
+		"a change is applied and answered with 500": {status: http.StatusInternalServerError, sent: true},
+		"the service throttles":                     {status: http.StatusTooManyRequests},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
@@ -144,7 +144,7 @@ func TestALostAnswerDoesNotHideAConflict(t *testing.T) {
 	}
 }
 
-func TestOnlyTheServicesErrorCodeMeansNotFound(t *testing.T) {
+func TestA404WithoutTheServicesErrorCodeIsNotErrNotFound(t *testing.T) {
 	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusForbidden, http.StatusServiceUnavailable} {
 		store, w := openFaulty(t)
 		w.faults = []fault{{method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}, {method: http.MethodGet, status: status}}
@@ -183,7 +183,7 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 		if err == nil {
 			want += 10
 		} else if !errors.Is(err, subscription.ErrConflict) {
-			t.Error(err)
+			t.Errorf("a concurrent change: got error %v, want none or ErrConflict", err)
 		}
 	}
 	if got, err := store.Tier(t.Context(), "t"); err != nil || got.Limits[0].PerMinute != want {
@@ -191,8 +191,7 @@ func TestConcurrentTierChangesLoseNothing(t *testing.T) {
 	}
 }
 
-// TestALookUpSucceedsIfOneReadNeverAnswers, within the time limit of the look-up.
-func TestALookUpSucceedsIfOneReadNeverAnswers(t *testing.T) {
+func TestALookUpSucceedsAlthoughOneReadIsNeverAnswered(t *testing.T) {
 	ctx := t.Context()
 	store, w := openFaulty(t)
 	key := subscriptiontest.Seed(t, store, subscription.Tier{ID: "gold", Rules: subscriptiontest.Tokens(300)}, "a")

@@ -1,5 +1,7 @@
-// Package tablestore keeps tiers, groups, subscriptions and keys in Azure Table Storage: one
-// row each in the tables tiers, groups, subscriptions and apikeys, changed conditionally on ETags.
+// Package tablestore keeps tiers, groups, subscriptions and keys in Azure Table Storage, one
+// row for each, in the tables tiers, groups, subscriptions and apikeys. A row is replaced only
+// if its ETag shows that nobody has changed it. Start reading at Store; table.go has the
+// operations on rows, columns.go their layout.
 package tablestore
 
 import (
@@ -13,7 +15,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Tables are names of tables.
+// Tables are the names of a Store's tables.
 type Tables struct{ Tiers, Groups, Subscriptions, Keys string }
 
 // DefaultTables are the names of the tables in a deployment.
@@ -26,8 +28,8 @@ type Store struct {
 
 var _ subscription.Store = (*Store)(nil)
 
-// New returns a store in a storage account. It makes no request: the first write to a
-// table creates it, and until then it reads as empty.
+// New returns a store in a storage account. It makes no request. A table that doesn't exist
+// reads as empty, and the first write creates it.
 func New(service *aztables.ServiceClient, tables Tables) *Store {
 	return &Store{
 		tiers:         table{service.NewClient(tables.Tiers)},
@@ -44,25 +46,25 @@ const (
 	groupPartition        = "group"
 	subscriptionPartition = "subscription"
 	keyRow                = "key"
-	// Too short to be a key's hash.
+	// pepperPartition is too short to be a key's hash.
 	pepperPartition = "pepper"
 	pepperRow       = "fingerprint"
 )
 
-// Key implements subscription.Store, as do the methods that follow.
+// Key implements subscription.Store.
 func (s *Store) Key(ctx context.Context, hash string) (subscription.KeyRecord, error) {
 	var k keyColumns
 	_, err := s.keys.get(ctx, hash, keyRow, &k)
 	return k.record(hash), err
 }
 
-func (s *Store) Hashes(ctx context.Context, most int) (hashes []string, err error) {
+func (s *Store) Hashes(ctx context.Context, atMost int) (hashes []string, err error) {
 	err = s.keys.list(ctx, query{columns: "PartitionKey,RowKey"}, func(partition string, _ []byte) error {
 		if partition == pepperPartition {
 			return nil
 		}
 		hashes = append(hashes, partition)
-		if len(hashes) >= most {
+		if len(hashes) >= atMost {
 			return errEnough
 		}
 		return nil
@@ -83,7 +85,7 @@ func (s *Store) Subscription(ctx context.Context, id string) (sub subscription.S
 
 func (s *Store) Tier(ctx context.Context, id string) (tier subscription.Tier, err error) {
 	_, err = s.tiers.get(ctx, tierPartition, id, &tier)
-	_ = tier.Fold() // if the row was edited by hand; Effective finds what is wrong with it
+	_ = tier.ExpandShortForm() // an edited row may have one; Effective reports its faults
 	return tier, err
 }
 
@@ -94,7 +96,7 @@ func (s *Store) Group(ctx context.Context, id string) (group subscription.Group,
 
 func (s *Store) PutTier(ctx context.Context, t subscription.Tier) (int64, error) {
 	expected := t.Version
-	if err := t.Fold(); err != nil {
+	if err := t.ExpandShortForm(); err != nil {
 		return 0, err
 	}
 	t.Version = subscription.NextVersion(expected, time.Now())
@@ -138,7 +140,7 @@ func (s *Store) Tiers(ctx context.Context) (all []subscription.Tier, err error) 
 		all = append(all, subscription.Tier{})
 		tier := &all[len(all)-1]
 		err := decode(row, tier)
-		_ = tier.Fold()
+		_ = tier.ExpandShortForm()
 		return err
 	})
 	return all, err

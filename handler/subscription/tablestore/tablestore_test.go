@@ -81,9 +81,9 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	if _, err := registry.Create(ctx, subscription.Subscription{ID: "s", Tier: "t"}); err != nil {
 		t.Fatal(err)
 	}
-	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyTerms{})
-	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary, subscription.KeyTerms{})
-	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyTerms{})
+	first, _, e1 := registry.CreateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyOptions{})
+	second, _, e2 := registry.CreateKey(ctx, pepper, "s", subscription.Secondary, subscription.KeyOptions{})
+	third, record, e3 := registry.RotateKey(ctx, pepper, "s", subscription.Primary, subscription.KeyOptions{})
 	if err := errors.Join(e1, e2, e3); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestRowsHoldNoKeyAndNoPepper(t *testing.T) {
 	}
 }
 
-func TestAnUnreachableStoreIsNotNotFoundAndShowsNoHash(t *testing.T) {
+func TestTheErrorOfAnUnreachableStoreIsNotErrNotFoundAndHasNoHash(t *testing.T) {
 	service := azuretest.Open(t, azurite.ConnectionString("1"))
 	_, err := tablestore.New(service, tablestore.DefaultTables).Key(context.Background(), "canary-hash")
 	if err == nil || errors.Is(err, subscription.ErrNotFound) || strings.Contains(err.Error(), "canary-hash") {

@@ -12,8 +12,8 @@ import (
 
 const (
 	// unknownPerSecond and unknownBurst limit an instance's look-ups of keys that turn
-	// out not to exist. 40 instances at this rate use a fifth of what a storage
-	// account can serve.
+	// out not to exist. At this rate, 40 instances use a fifth of the requests that a
+	// storage account can serve.
 	// Source: https://learn.microsoft.com/azure/storage/common/scalability-targets-standard-account
 	unknownPerSecond = 100
 	unknownBurst     = 1000
@@ -26,54 +26,56 @@ const (
 	maxListed = 200_000
 )
 
-// ErrBusy is returned for a key that wasn't looked up because callers are
-// presenting too many keys that don't exist. Try again after BusyRetryAfter.
+// ErrBusy means that a key was not looked up, because callers are presenting too many keys
+// that don't exist. Retry after BusyRetryAfter.
 var ErrBusy = errors.New("too many unknown keys are being presented")
 
 // BusyRetryAfter is how long to wait after ErrBusy.
 const BusyRetryAfter = time.Second
 
-// A brake limits the look-ups of unknown keys: anyone can invent keys, and each
-// costs a read from the storage account that also holds the counters. Only look-ups
-// that find nothing count, so an instance that starts can look up thousands of real
-// keys at once. When the limit is reached, the stored keys are listed; listed keys
-// are still looked up, and all others are refused without a read.
-type brake struct {
+// A lookupLimiter limits the look-ups of unknown keys. Anyone can invent keys, and each costs
+// a read from the storage account that also holds the counters. Only look-ups that find
+// nothing count, so that a new instance can look up thousands of valid keys at once. When the
+// limit is reached, the stored keys are listed: listed keys are still looked up, and all
+// others are refused without a read.
+type lookupLimiter struct {
 	bucket       *rate.Limiter // loses one for each look-up that found nothing
-	pending      int           // look-ups in progress that may find nothing
+	pending      int           // look-ups in progress, each of which may find nothing
 	storedHashes map[[sha256.Size]byte]struct{}
-	listAfter    time.Time     // when the next listing may start
+	listAfter    time.Time     // the earliest time of the next listing
 	listing      chan struct{} // closed when the listing in progress ends; nil: none is in progress
 }
 
-func newBrake() brake { return brake{bucket: rate.NewLimiter(unknownPerSecond, unknownBurst)} }
+func newLookupLimiter() lookupLimiter {
+	return lookupLimiter{bucket: rate.NewLimiter(unknownPerSecond, unknownBurst)}
+}
 
 // admits reports whether an unknown key may be looked up.
-func (b *brake) admits(hash [sha256.Size]byte, now time.Time) bool {
+func (b *lookupLimiter) admits(hash [sha256.Size]byte, now time.Time) bool {
 	if _, listed := b.storedHashes[hash]; listed {
 		return true
 	}
 	return b.bucket.TokensAt(now) >= float64(b.pending+1)
 }
 
-// finish records the end of a look-up that admits let through.
-func (b *brake) finish(found bool, now time.Time) {
+// finish records the end of a look-up that admits allowed.
+func (b *lookupLimiter) finish(found bool, now time.Time) {
 	b.pending--
 	if !found {
 		b.bucket.AllowN(now, 1)
 	}
 }
 
-// startListing starts to list the stored keys, unless a listing is in progress or
-// was started less than listEvery ago. The channel is closed when the listing ends;
-// it is nil if there is none to wait for. Call it with d.mu held.
+// startListing starts to list the stored keys, unless a listing is in progress or started
+// less than listEvery ago. The returned channel is closed when the listing in progress ends;
+// nil: none is. d.mu must be held.
 func (d *Directory) startListing(now time.Time) <-chan struct{} {
-	if d.brake.listing == nil && !now.Before(d.brake.listAfter) {
-		d.brake.listing = make(chan struct{})
-		d.brake.listAfter = now.Add(listEvery)
+	if d.unknownKeys.listing == nil && !now.Before(d.unknownKeys.listAfter) {
+		d.unknownKeys.listing = make(chan struct{})
+		d.unknownKeys.listAfter = now.Add(listEvery)
 		go d.listStoredKeys()
 	}
-	return d.brake.listing
+	return d.unknownKeys.listing
 }
 
 func (d *Directory) listStoredKeys() {
@@ -89,10 +91,10 @@ func (d *Directory) listStoredKeys() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.brake.storedHashes = stored
+		d.unknownKeys.storedHashes = stored
 	}
-	close(d.brake.listing)
-	d.brake.listing = nil
+	close(d.unknownKeys.listing)
+	d.unknownKeys.listing = nil
 }
 
 // waitForList waits for a listing of the stored keys and authenticates again, or

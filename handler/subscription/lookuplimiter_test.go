@@ -13,8 +13,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// flood presents perSecond invented keys a second until stop is called. turnedAway
-// counts those refused without a look-up.
+// flood presents perSecond invented keys a second until stop is called. turnedAway counts the
+// keys that were refused without a look-up.
 func flood(t *testing.T, d *directoryFixture, perSecond int) (turnedAway *atomic.Int64, stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -71,8 +71,6 @@ func TestLookUpsOfUnknownKeysAreBounded(t *testing.T) {
 	})
 }
 
-// TestStoredKeysAreAcceptedDuringAFloodOfUnknownKeys on an instance that has
-// just started, and remembered keys don't wait.
 func TestStoredKeysAreAcceptedDuringAFloodOfUnknownKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
@@ -90,7 +88,7 @@ func TestStoredKeysAreAcceptedDuringAFloodOfUnknownKeys(t *testing.T) {
 			d.expectAuthenticate(t, key, nil)
 		}
 		if took := time.Since(began); took > 0 {
-			t.Errorf("wait of remembered keys: got %s, want none", took)
+			t.Errorf("remembered keys: got a wait of %s, want none", took)
 		}
 		late := d.addKeys(t, 1)[0] // stored after the keys were listed
 		for time.Since(began) < 31*time.Second {
@@ -104,9 +102,7 @@ func TestStoredKeysAreAcceptedDuringAFloodOfUnknownKeys(t *testing.T) {
 	})
 }
 
-// TestThousandsOfKeysAreAcceptedAtOnceAfterAStart, although the directory
-// remembers none of them.
-func TestThousandsOfKeysAreAcceptedAtOnceAfterAStart(t *testing.T) {
+func TestANewDirectoryAcceptsThousandsOfKeysAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		var cold sync.WaitGroup
@@ -117,9 +113,9 @@ func TestThousandsOfKeysAreAcceptedAtOnceAfterAStart(t *testing.T) {
 	})
 }
 
-// TestRepeatedUnknownKeysAreLimitedToo: presenting the same keys again once their results
-// are old doesn't get around the limit.
-func TestRepeatedUnknownKeysAreLimitedToo(t *testing.T) {
+// Presenting the same keys again, once the remembered results are too old, must not get around
+// the limit.
+func TestLookUpsOfRepeatedUnknownKeysAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirectoryFixture(t)
 		keys := make([]string, 5000)
@@ -148,7 +144,7 @@ func TestUnknownKeysAreRefusedEvenIfListingFails(t *testing.T) {
 		stop()
 		d.expectAuthenticate(t, d.key, nil)
 		if n := d.store.keys.Load(); n > 1600 || turnedAway.Load() < 8000 {
-			t.Errorf("got %d look-ups and %d refused, want at most 1600 and at least 8000", n, turnedAway.Load())
+			t.Errorf("10,000 unknown keys: got %d look-ups and %d keys refused, want at most 1600 and at least 8000", n, turnedAway.Load())
 		}
 		if text := subscription.ErrBusy.Error(); strings.Contains(text, "tg_") {
 			t.Errorf("ErrBusy: got %q, want no key in it", text)
