@@ -2,9 +2,11 @@
 // the same time share one reading.
 //
 // A Cache reads a value when it is first asked for, gives it to all callers that ask during
-// the reading and shortly after it, and then forgets it.
+// the reading and shortly after it, and then forgets it. A Value is for what every call needs:
+// it stays usable while it is read again, and while readings fail, so that calls hardly ever
+// wait.
 //
-// Start reading at Cache.
+// Start reading at Cache and Value.
 package recent
 
 import (
