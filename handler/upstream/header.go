@@ -11,7 +11,7 @@ import (
 // none of the caller's keys, cookies or addresses, and nothing that a proxy might act on.
 // It asks for identity encoding, since usage can't be read from a compressed answer.
 func (c *Call) header(to shape.Shape) http.Header {
-	h := http.Header{"Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
+	h := http.Header{"Accept": jsonType, "Accept-Encoding": identityEncoding, "User-Agent": tollgate}
 	maps.Copy(h, c.Header)
 	if c.Body != nil {
 		h["Content-Type"] = jsonType
@@ -33,10 +33,10 @@ func (c *Call) header(to shape.Shape) http.Header {
 
 // Values that all calls share and that must not be changed.
 var (
-	jsonType   = []string{"application/json"}
-	streamType = []string{"text/event-stream"}
-	identity   = []string{"identity"}
-	tollgate   = []string{"tollgate"}
+	jsonType         = []string{"application/json"}
+	streamType       = []string{"text/event-stream"}
+	identityEncoding = []string{"identity"}
+	tollgate         = []string{"tollgate"}
 )
 
 // visibleHeaders lists the headers of an answer that the caller gets. Cookies, the

@@ -32,7 +32,7 @@ func Probe(ctx context.Context, endpoint Endpoint, model, path string) (status i
 	if err != nil {
 		return 0, err
 	}
-	request.Header = http.Header{"Content-Type": jsonType, "Accept": jsonType, "Accept-Encoding": identity, "User-Agent": tollgate}
+	request.Header = http.Header{"Content-Type": jsonType, "Accept": jsonType, "Accept-Encoding": identityEncoding, "User-Agent": tollgate}
 	if e.Key.Empty() {
 		token, err := e.Token(ctx)
 		if err != nil {

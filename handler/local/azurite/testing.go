@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var shared struct {
+var sharedServer struct {
 	sync.Mutex
 	server *Server
 }
@@ -17,24 +17,24 @@ var shared struct {
 // Without Node.js or the emulator, and under -short, the test is skipped.
 func Shared(t testing.TB) string {
 	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server == nil {
-		shared.server = start(context.Background(), t)
+	sharedServer.Lock()
+	defer sharedServer.Unlock()
+	if sharedServer.server == nil {
+		sharedServer.server = startForTest(context.Background(), t)
 	}
-	return shared.server.ConnectionString
+	return sharedServer.server.ConnectionString
 }
 
 // Own returns an in-memory emulator for one test, stopped at its end. Without Node.js or
 // the emulator, and under -short, the test is skipped.
 func Own(t testing.TB) *Server {
 	t.Helper()
-	server := start(t.Context(), t)
+	server := startForTest(t.Context(), t)
 	t.Cleanup(server.Stop)
 	return server
 }
 
-func start(ctx context.Context, t testing.TB) *Server {
+func startForTest(ctx context.Context, t testing.TB) *Server {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped by -short: it needs Azurite")
@@ -53,10 +53,10 @@ func start(ctx context.Context, t testing.TB) *Server {
 // status for os.Exit.
 func Main(m *testing.M) int {
 	defer func() {
-		shared.Lock()
-		defer shared.Unlock()
-		if shared.server != nil {
-			shared.server.Stop()
+		sharedServer.Lock()
+		defer sharedServer.Unlock()
+		if sharedServer.server != nil {
+			sharedServer.server.Stop()
 		}
 	}()
 	return m.Run()

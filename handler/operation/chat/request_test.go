@@ -14,7 +14,7 @@ func with(fields string) string {
 	return `{"messages":[{"role":"user","content":"hi"}],` + fields + `}`
 }
 
-func parse(t *testing.T, body string) *Request {
+func mustParse(t *testing.T, body string) *Request {
 	t.Helper()
 	r, err := Parse([]byte(body))
 	if err != nil {
@@ -24,7 +24,7 @@ func parse(t *testing.T, body string) *Request {
 }
 
 func TestParseReadsTheEnvelope(t *testing.T) {
-	r := parse(t, ` {"model":"DeepSeek\u002dR1", "stream" : true,"n":2,
+	r := mustParse(t, ` {"model":"DeepSeek\u002dR1", "stream" : true,"n":2,
 		"messages": [ {"role":"user","content":"{\"n\":9}"} ],
 		"max_tokens":100, "max_completion_tokens": 250, "tools":[{"type":"function"}],
 		"stream_options":{"x":[1],"include_usage":true}, "temperature":0.6e-1} `)
@@ -43,7 +43,7 @@ func TestParseReadsTheEnvelope(t *testing.T) {
 }
 
 func TestParseReadsNullAsAbsent(t *testing.T) {
-	r := parse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
+	r := mustParse(t, with(`"model":null,"stream":null,"stream_options":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"tools":null`))
 	if r.Model != "" || r.Stream || r.Usage.Include || r.N != 1 || r.MaxTokens != nil || r.MaxCompletionTokens != nil || r.Tools != nil {
 		t.Errorf("got %+v, want n 1 and every other field empty", r)
 	}
@@ -54,7 +54,7 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 
 // Some servers read 0 as no cap, and would write far more than was reserved.
 func TestACapOf0CountsAsNone(t *testing.T) {
-	r := parse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
+	r := mustParse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
 	if caps := r.Caps(operation.CapRules{}); caps != (operation.Caps{}) {
 		t.Errorf("Caps: got %+v, want none", caps)
 	}
@@ -75,7 +75,7 @@ func TestParseAcceptsUnusualButUnambiguousBodies(t *testing.T) {
 		`{"messages":[{}]}`,
 		strings.Repeat(" ", 100) + with(`"x":[]`) + "\r\n\t ",
 	} {
-		parse(t, body)
+		mustParse(t, body)
 	}
 }
 
@@ -189,7 +189,7 @@ func TestParseRefusesAnInvalidOrAmbiguousBody(t *testing.T) {
 }
 
 func TestParseAccepts64Levels(t *testing.T) {
-	parse(t, with(`"x":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)))
+	mustParse(t, with(`"x":`+strings.Repeat("[", 63)+strings.Repeat("]", 63)))
 }
 
 func TestCompletionTokensNeverOverflow(t *testing.T) {
@@ -223,7 +223,7 @@ func TestCapsAreTheLargestAndTheOneThatIsObeyed(t *testing.T) {
 		{`"max_tokens":5`, newer, 5, 0},
 		{`"max_tokens":9223372036854775807`, operation.CapRules{}, math.MaxInt64, math.MaxInt64},
 	} {
-		if got, want := parse(t, with(test.fields)).Caps(test.rules), (operation.Caps{Largest: test.largest, Obeyed: test.obeyed}); got != want {
+		if got, want := mustParse(t, with(test.fields)).Caps(test.rules), (operation.Caps{Largest: test.largest, Obeyed: test.obeyed}); got != want {
 			t.Errorf("%s, %+v: got %+v, want %+v", test.fields, test.rules, got, want)
 		}
 	}

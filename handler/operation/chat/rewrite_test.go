@@ -75,7 +75,7 @@ func TestRewriteSplicesAndLeavesEveryOtherByte(t *testing.T) {
 			operation.Edit{Model: "b", Cap: 7, AskUsage: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := joined(parse(t, c.body).Rewrite(c.edit))
+			got := joined(mustParse(t, c.body).Rewrite(c.edit))
 			if string(got) != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -108,7 +108,7 @@ func joined(pieces [][]byte) []byte { return bytes.Join(pieces, nil) }
 // A stream that kept its prompt in memory twice would soon fill an instance.
 func TestRewriteDoesNotCopyTheBody(t *testing.T) {
 	body := with(`"model":"a","x":"` + strings.Repeat("x", 1<<20) + `","stream":true,"max_tokens":null`)
-	r := parse(t, body)
+	r := mustParse(t, body)
 	edit := operation.Edit{Model: "b", Cap: 7, AskUsage: true}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

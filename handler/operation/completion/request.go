@@ -13,7 +13,7 @@ import (
 // request is a call for completions.
 type request struct {
 	model     string
-	prompt    fields.Texts
+	texts     fields.Texts
 	stream    bool
 	usage     fields.UsageOption
 	n, bestOf int64
@@ -44,7 +44,7 @@ var (
 func parse(body []byte) (operation.Request, error) {
 	r := &request{n: 1, bestOf: 1, body: body}
 	start, err := fields.Body(body, known, "a JSON object with prompt", r.field)
-	if err == nil && r.prompt.Items == 0 {
+	if err == nil && r.texts.Items == 0 {
 		err = operation.Wrong("prompt", "is missing", "send a text, or an array of texts")
 	}
 	if err != nil {
@@ -60,7 +60,7 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "model":
 		r.model, r.at.model, err = fields.String(s, "model")
 	case "prompt":
-		err = r.prompt.Read(s, "prompt")
+		err = r.texts.Read(s, "prompt")
 	case "stream":
 		r.stream, _, err = fields.Bool(s, "stream")
 	case "stream_options":
@@ -90,8 +90,8 @@ func readCount(s *jsonscan.Scanner, field string, to *int64) error {
 // written for them.
 func (r *request) Envelope() operation.Envelope {
 	each, all := max(r.n, r.bestOf), int64(math.MaxInt64)
-	if each <= math.MaxInt64/max(1, r.prompt.Items) {
-		all = each * r.prompt.Items
+	if each <= math.MaxInt64/max(1, r.texts.Items) {
+		all = each * r.texts.Items
 	}
 	return operation.Envelope{Model: r.model, Stream: r.stream, UsageOnRequest: r.stream && !r.usage.Include, Raw: true, Completions: all}
 }
@@ -108,16 +108,16 @@ func (r *request) Caps(operation.CapRules) operation.Caps {
 
 // Prompt implements operation.Request.
 func (r *request) Prompt(text func(text []byte, length int)) operation.Prompt {
-	return r.prompt.Prompt(r.body, "prompt", settings, text)
+	return r.texts.Prompt(r.body, "prompt", settings, text)
 }
 
 // Count implements operation.Request.
 func (r *request) Count(encoding *tokens.Encoding) (int64, error) {
-	return r.prompt.Count(encoding), nil
+	return r.texts.Count(encoding), nil
 }
 
 // Bound implements operation.Request.
-func (r *request) Bound(*tokens.Encoding) int64 { return r.prompt.Size() }
+func (r *request) Bound(*tokens.Encoding) int64 { return r.texts.Size() }
 
 // Rewrite implements operation.Request.
 func (r *request) Rewrite(edit operation.Edit) [][]byte {
@@ -137,6 +137,6 @@ func (r *request) Rewrite(edit operation.Edit) [][]byte {
 // WithoutBody implements operation.Request.
 func (r *request) WithoutBody() operation.Request {
 	rest := *r
-	rest.body, rest.prompt = nil, fields.Texts{Items: r.prompt.Items}
+	rest.body, rest.texts = nil, fields.Texts{Items: r.texts.Items}
 	return &rest
 }

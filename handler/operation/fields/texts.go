@@ -28,7 +28,7 @@ func (t *Texts) Read(s *jsonscan.Scanner, field string) error {
 		t.Items = 1
 		return s.Skip()
 	case '[':
-		return t.list(s, field)
+		return t.readList(s, field)
 	}
 	if s.Literal("null") {
 		return nil
@@ -36,9 +36,9 @@ func (t *Texts) Read(s *jsonscan.Scanner, field string) error {
 	return operation.Wrong(field, "must be a string or an array", "send a text, an array of texts, an array of token ids, or an array of such arrays")
 }
 
-// list reads an array: of texts, which may be arrays of token ids, or of the token ids of
-// one text.
-func (t *Texts) list(s *jsonscan.Scanner, field string) error {
+// readList reads an array of texts, which may be arrays of token ids, or the array of the
+// token ids of one text.
+func (t *Texts) readList(s *jsonscan.Scanner, field string) error {
 	kind, items := byte(0), int64(0)
 	err := s.Array(func(i int) error {
 		if kind == 0 {
@@ -51,9 +51,9 @@ func (t *Texts) list(s *jsonscan.Scanner, field string) error {
 		case '"':
 			return s.Skip()
 		case '[':
-			return t.ids(s, fmt.Sprintf("%s[%d]", field, i))
+			return t.readIDs(s, fmt.Sprintf("%s[%d]", field, i))
 		case '0':
-			return t.id(s, field, i)
+			return t.readID(s, field, i)
 		}
 		return mixed(fmt.Sprintf("%s[%d]", field, i))
 	})
@@ -79,13 +79,13 @@ func mixed(field string) error {
 	return operation.Wrong(field, "is neither a text nor tokens like the ones before it", "send only strings, only token ids, or only arrays of token ids")
 }
 
-// ids reads the token ids of one text.
-func (t *Texts) ids(s *jsonscan.Scanner, field string) error {
-	return s.Array(func(i int) error { return t.id(s, field, i) })
+// readIDs reads the token ids of one text.
+func (t *Texts) readIDs(s *jsonscan.Scanner, field string) error {
+	return s.Array(func(i int) error { return t.readID(s, field, i) })
 }
 
-// id reads a token id.
-func (t *Texts) id(s *jsonscan.Scanner, field string, i int) error {
+// readID reads a token id.
+func (t *Texts) readID(s *jsonscan.Scanner, field string, i int) error {
 	if kindOf(s.Peek()) != '0' {
 		return mixed(fmt.Sprintf("%s[%d]", field, i))
 	}

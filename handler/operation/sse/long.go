@@ -170,7 +170,7 @@ func (l *LongEvent) endString() {
 // emit removes raw, the beginning of the string, from what is kept, and passes it on
 // if it is text. raw must not end within an escape or a surrogate pair.
 func (l *LongEvent) emit(raw []byte) {
-	if len(raw) > 0 && l.isText() {
+	if len(raw) > 0 && l.readsText() {
 		l.Written = true
 		if l.Text != nil {
 			l.Text(jsonscan.AppendUnescaped(nil, raw))
@@ -181,8 +181,8 @@ func (l *LongEvent) emit(raw []byte) {
 	l.Kept = append(l.Kept[:l.start], l.Kept[l.start+len(raw):]...)
 }
 
-// isText reports whether the string being read is text.
-func (l *LongEvent) isText() bool {
+// readsText reports whether the string being read is text.
+func (l *LongEvent) readsText() bool {
 	in := len(l.levels) - 1
 	if l.IsText == nil || in < 0 || l.naming || l.levels[in].array {
 		return false
