@@ -193,7 +193,7 @@ func (g *Gateway) upstreamFailure(c *call, err error) error {
 		case failed.Reason == upstream.Left:
 			return clientClosed(err)
 		case failed.Reason == upstream.TimedOut && c.streams():
-			p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."
+			p.status, p.message = http.StatusGatewayTimeout, didNotBegin
 		case failed.Reason == upstream.TimedOut:
 			p.status, p.message = http.StatusGatewayTimeout, "The model did not answer in time. Set stream: true to get the answer as it is written, however long it takes."
 		}
@@ -201,7 +201,10 @@ func (g *Gateway) upstreamFailure(c *call, err error) error {
 	return p
 }
 
-const badGateway = "The model's endpoint did not answer as it should."
+const (
+	badGateway  = "The model's endpoint did not answer as it should."
+	didNotBegin = "The model did not begin to answer in time."
+)
 
 // upstreamProblem passes upstream's own error on, except one about the gateway's
 // credential or account: a caller would think it means the caller's own.
@@ -352,9 +355,8 @@ func (g *Gateway) relayStream(c *call) (none *upstream.Error, err error) {
 
 // noStreamProblem answers a call whose stream never began.
 func noStreamProblem(ending upstream.Ending, err error) error {
-	p := &problem{status: http.StatusBadGateway, code: string(ending), kind: kindServer, message: badGateway, cause: err}
-	if ending != upstream.Cut {
-		p.status, p.message = http.StatusGatewayTimeout, "The model did not begin to answer in time."
+	if ending == upstream.Cut {
+		return &problem{status: http.StatusBadGateway, code: string(upstream.Broken), kind: kindServer, message: badGateway, cause: err}
 	}
-	return p
+	return &problem{status: http.StatusGatewayTimeout, code: string(upstream.TimedOut), kind: kindServer, message: didNotBegin, cause: err}
 }

@@ -27,7 +27,7 @@ const (
 	headerState  = "Ratelimit"
 )
 
-// headerRefusedBy names the limits that refused a call, or would have but for shadow mode.
+// headerRefusedBy names the limits that refused a call.
 const headerRefusedBy = "X-Tollgate-Limit"
 
 // setLimits sets the headers for what a call's limits have left. It leaves out limits in

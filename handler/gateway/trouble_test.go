@@ -169,6 +169,7 @@ var troubles = map[string]struct {
 	"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: words, more: true}},
 	"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
 	"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", byPrompt},
+	"a hang before the first event":    {stream, events("", hang), 504, "upstream_timeout", false, "upstream_timeout", byPrompt},
 	"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
 	"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
 
@@ -270,7 +271,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 			case test.outcome == "upstream_silent":
 				timeouts.Idle = brief
 			case test.outcome == "upstream_timeout" && test.body == stream:
-				timeouts.Header = brief
+				timeouts.Header, timeouts.Idle = brief, brief
 			case test.outcome == "upstream_timeout":
 				timeouts.Whole = brief
 			}
