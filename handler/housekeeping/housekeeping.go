@@ -114,12 +114,12 @@ func (h *Housekeeper) tidy(ctx context.Context, pause time.Duration) (Report, er
 	report.RowsDeleted, report.OwnersDeleted = usage.Deleted, int64(owners)
 	report.Failed += usage.Failed
 	err = errors.Join(err, ownersErr, usageErr)
-	h.log(context.WithoutCancel(ctx), report, err)
+	h.logRun(context.WithoutCancel(ctx), report, err)
 	return report, err
 }
 
-// log logs a run. docs/operate.md and the alert "Housekeeping does not run" rely on the message.
-func (h *Housekeeper) log(ctx context.Context, report Report, err error) {
+// logRun logs a run. docs/operate.md and the alert "Housekeeping does not run" rely on the message.
+func (h *Housekeeper) logRun(ctx context.Context, report Report, err error) {
 	level := slog.LevelInfo
 	attrs := []any{"counters", report.Counters, "reclaimed", report.Reclaimed, "counters_deleted", report.CountersDeleted,
 		"subscriptions", report.Subscriptions, "rows_rolled_up", report.RowsRolledUp, "days_closed", report.DaysClosed, "rows_deleted", report.RowsDeleted, "owners_deleted", report.OwnersDeleted, "failed", report.Failed}
