@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,25 +58,14 @@ func (g storedGateway) subscribe(t *testing.T, emulator *azurite.Server) {
 // must have Retry-After.
 func (g storedGateway) call(t *testing.T) (int, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/openai/v1/chat/completions",
-		strings.NewReader(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":"x"}]}`))
-	if err != nil {
-		t.Fatal(err)
+	got := ask(t, http.MethodPost, g.url+"/openai/v1/chat/completions", `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"x"}]}`, "Api-Key", g.key)
+	if !json.Valid([]byte(got.body)) {
+		t.Fatalf("got the body %s, want JSON", got.body)
 	}
-	request.Header.Set("Api-Key", g.key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
+	if got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "" {
+		t.Errorf("got 503 without Retry-After, want it: %s", got.body)
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || !json.Valid(body) {
-		t.Fatalf("got error %v and the body %s, want JSON", err, body)
-	}
-	if response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") == "" {
-		t.Errorf("got 503 without Retry-After, want it: %s", body)
-	}
-	return response.StatusCode, string(body)
+	return got.status, got.body
 }
 
 // The gateway starts without storage, serves calls once the storage is there, refuses them

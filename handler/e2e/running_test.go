@@ -100,9 +100,15 @@ func memorySettings(model, tier, key string, settings ...string) map[string]stri
 	return all
 }
 
-// ask makes a request with headers, pairs of name and value, and returns the answer's
-// status, Content-Type and body.
-func ask(t *testing.T, method, address, body string, headers ...string) (int, string, string) {
+// An answer is the gateway's answer to a request.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask makes a request with headers, pairs of name and value.
+func ask(t *testing.T, method, address, body string, headers ...string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -120,7 +126,7 @@ func ask(t *testing.T, method, address, body string, headers ...string) (int, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response.StatusCode, response.Header.Get("Content-Type"), string(text)
+	return answer{response.StatusCode, response.Header, string(text)}
 }
 
 // chat makes a call with a prompt and headers, pairs of name and value. It fails the test if
@@ -128,8 +134,8 @@ func ask(t *testing.T, method, address, body string, headers ...string) (int, st
 func (g *running) chat(t *testing.T, want int, key, prompt string, headers ...string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"model":"DeepSeek-R1","messages":[{"role":"user","content":%q}]}`, prompt)
-	if status, _, answer := ask(t, http.MethodPost, g.url+"/models/chat/completions", body, append([]string{"Api-Key", key}, headers...)...); status != want {
-		t.Errorf("a call: got %d %s, want %d", status, answer, want)
+	if got := ask(t, http.MethodPost, g.url+"/models/chat/completions", body, append([]string{"Api-Key", key}, headers...)...); got.status != want {
+		t.Errorf("a call: got %d %s, want %d", got.status, got.body, want)
 	}
 }
 

@@ -2,9 +2,7 @@ package fakemodel_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -12,17 +10,11 @@ import (
 	"tollgate/handler/tokens"
 )
 
+// ask makes a call by POST, and returns the status and the body of its answer.
 func ask(t *testing.T, e *fakemodel.Endpoint, path, body string, headers ...string) (int, string) {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	r.Header.Set("Api-Key", fakemodel.Key)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	e.ServeHTTP(w, r)
-	answer, _ := io.ReadAll(w.Result().Body)
-	return w.Code, string(answer)
+	got := call(t, e, http.MethodPost, path, body, headers...)
+	return got.status, got.text
 }
 
 const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}]}`
@@ -63,7 +55,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 	}{
 		{"/models/chat/completions", demo, "wrong", 401}, {"/nowhere", demo, fakemodel.Key, 404}, {"/models/chat/completions", "{", fakemodel.Key, 400},
 	} {
-		if status, body := ask(t, &e, test.path, test.body, "Api-Key", test.key); status != test.status {
+		if status, body := ask(t, &e, test.path, test.body, "Authorization", "Bearer "+test.key); status != test.status {
 			t.Errorf("%s: got %d %s, want %d", test.path, status, body, test.status)
 		}
 	}
