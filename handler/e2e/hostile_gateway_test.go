@@ -56,8 +56,8 @@ type hostile struct {
 	spent   int64 // tokens of all checked calls
 
 	mu     sync.Mutex
-	faults []string      // in requests to the model
-	answer string        // the model's, raw; if empty, a valid one
+	faults []string      // found in requests to the model
+	answer string        // raw, to be sent by the model; if empty, it sends a valid one
 	pause  time.Duration // within a stream
 }
 

@@ -161,7 +161,7 @@ func TestMetricsEqualSettledTokensDespiteFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	sink, err := appinsights.New(appinsights.Config{Connection: connection, Log: quiet}) // in real time: its library's goroutines don't end
+	sink, err := appinsights.New(appinsights.Config{Connection: connection, Log: quiet}) // in real time, like the ingestion endpoint that it sends to
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func (unclosedSink) Close(context.Context) error { return nil }
 // unlisted is a store of counters that can't be listed.
 type unlisted struct {
 	counter.Store
-	counter.Lister // nil
+	counter.Lister // nil: listing would panic
 }
 
 // teams returns a directory of two teams, each with a tier of its name.

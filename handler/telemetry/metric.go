@@ -13,8 +13,8 @@ const (
 	PromptTokens     = "Prompt Tokens"
 	CompletionTokens = "Completion Tokens"
 	TotalTokens      = "Total Tokens"
-	CachedTokens     = "Prompt Cached Tokens"        // sent only where there are any
-	ReasoningTokens  = "Completion Reasoning Tokens" // likewise
+	CachedTokens     = "Prompt Cached Tokens"        // sent only above 0
+	ReasoningTokens  = "Completion Reasoning Tokens" // sent only above 0
 	// Cost is in units of the currency that the dimension Currency names; sent only where
 	// the call had a price.
 	Cost = "Cost"
@@ -33,12 +33,12 @@ const (
 	MinuteUsed          = "Minute Used"           // amount of the unit in the minute, of active counters
 	MinuteLimit         = "Minute Limit"          // amount
 
-	TableOperations  = "Table Operations"
-	LeaseConflicts   = "Lease Conflicts"
+	TableOperations  = "Table Operations"  // of the counters and the ledger
+	LeaseConflicts   = "Lease Conflicts"   // writes of counters lost to another instance's
 	ForfeitedLeases  = "Forfeited Leases"  // of dead instances, counted by the instance that reclaims them
 	UnwrittenCharges = "Unwritten Charges" // times that charges to a counter were lost, or may have been
 	UnwrittenTokens  = "Unwritten Tokens"  // tokens missing from the ledger
-	DegradedSeconds  = "Degraded Seconds"
+	DegradedSeconds  = "Degraded Seconds"  // during which the counters' store was down
 	TelemetryDropped = "Telemetry Dropped" // items, by Reason
 )
 

@@ -276,7 +276,7 @@ func (s *series) limits(c *Call) {
 	for _, at := range c.Standings {
 		of := slices.Clip(at.dimensions(c.Tier))
 		if at.Quota > 0 {
-			period := append(of, pair{"Quota Period", at.QuotaPeriod}) // to tell a full quota from a period that is over
+			period := append(of, pair{"Quota Period", at.QuotaPeriod}) // tells a quota that is used up from one whose period has ended
 			s.gauge(QuotaUsed, Amount(at.Unit, at.QuotaUsed), period...)
 			s.gauge(QuotaLimit, Amount(at.Unit, at.Quota), period...)
 		}

@@ -16,7 +16,7 @@ type attempt struct {
 	writeDone chan struct{} // closed once the write has succeeded or failed
 	answered  atomic.Bool   // the first byte of an answer arrived
 	broke     bool          // the connection broke
-	once      sync.Once     // closes wrote: the transport may write a request twice
+	once      sync.Once     // closes writeDone: the transport may write a request twice
 }
 
 func (a *attempt) trace() *httptrace.ClientTrace {

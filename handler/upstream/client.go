@@ -297,7 +297,7 @@ func (c *Client) Targets(selection Selection) ([]Target, error) {
 func (d *deployment) try(ctx context.Context, call *Call) (*answer, error) {
 	got, a, err := d.ask(ctx, call)
 	if err != nil && a.closedIdle() {
-		d.transport.CloseIdleConnections() // the others are as old
+		d.transport.CloseIdleConnections() // the other idle connections are as old
 		got, a, err = d.ask(ctx, call)
 	}
 	if err != nil {

@@ -21,8 +21,8 @@ type pump struct {
 	mu       sync.Mutex // held while a piece is used
 	body     io.ReadCloser
 	use      func(piece []byte, err error) (more bool) // gets the next piece; nil: it is kept
-	change   sync.Cond                                 // of use to another than nil, or of closed
-	hasKept  bool                                      // piece and err came when nobody waited
+	change   sync.Cond                                 // signalled when use or closed is set
+	hasKept  bool                                      // piece and err are kept for the next use
 	piece    []byte
 	err      error
 	panicked any // what use panicked with
@@ -69,7 +69,7 @@ func (p *pump) begin(got *http.Response, err error) bool {
 	p.body = got.Body
 	p.got, got.Body = got, p
 	if p.closed {
-		_ = p.body.Close() // nobody wants it
+		_ = p.body.Close() // it was closed before it began
 	}
 	return !p.closed
 }
@@ -123,7 +123,7 @@ func (p *pump) each(ctx context.Context, use func(piece []byte, err error) (more
 		if waiting {
 			return context.Cause(ctx)
 		}
-		<-p.useEnded // it ended in that moment
+		<-p.useEnded // use ended just then
 	}
 	if p.panicked != nil {
 		panic(p.panicked)

@@ -82,7 +82,7 @@ func (r *Response) Relay(w http.ResponseWriter, split Splitter, inspect func(eve
 	l.pass = func(event []byte) { l.out = append(l.out, inspect(event)...) }
 	defer func() {
 		l.to.close()
-		if *buffer = l.out; cap(l.out) > 4*readSize { // only an unusually long event needed that
+		if *buffer = l.out; cap(l.out) > 4*readSize { // only an unusually long event needs that much
 			*buffer = nil
 		}
 		writeBuffers.Put(buffer)

@@ -64,7 +64,7 @@ func (r *Response) Close() {
 	if r.stop != nil {
 		r.stop()
 	}
-	_ = r.answer.Body.Close() // the answer has been used
+	_ = r.answer.Body.Close() // its error doesn't matter: the answer has been used
 }
 
 // TryNext closes a response that holds no answer, or broke off before one, and tries the

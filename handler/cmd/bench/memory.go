@@ -108,7 +108,7 @@ func benchMemory(ctx context.Context, _ []string) error {
 type loadResult struct {
 	callCounts
 	peakMB, endMB       float64       // resident memory, peak and at the end, in megabytes
-	p99Alone, p99Loaded time.Duration // the other caller's p99
+	p99Alone, p99Loaded time.Duration // the other caller's p99, without and under the load
 }
 
 // A callCounts counts how the calls of a crowd ended: the output of part-load.

@@ -120,7 +120,7 @@ func (q *messageRequest) call() *toolCall {
 		Type, Name string
 		Schema     json.RawMessage `json:"input_schema"`
 	}
-	_ = json.Unmarshal(q.Tools, &offered) // no tools
+	_ = json.Unmarshal(q.Tools, &offered) // on an error there are no tools
 	var functions []tool
 	for _, o := range offered {
 		if o.Type == "" || o.Type == "custom" {

@@ -21,7 +21,7 @@ type store struct {
 // storedEntry is a stored response.
 type storedEntry struct {
 	format    *responseFormat
-	ready     time.Time // of a response in the background
+	ready     time.Time // when a background response is complete
 	cancelled bool
 }
 

@@ -146,7 +146,7 @@ func (c *call) completion() {
 	a := c.newAnswer(request.Model, plain, sum(sizes), defaultCompletion, most, nil)
 	written, count := a.written, int64(len(sizes))
 	a.hidden *= count * best
-	a.hidden += (best - n) * count * int64(len(written)) // those that aren't the best are written by the model alone
+	a.hidden += (best - n) * count * int64(len(written)) // those that aren't the best are written but not returned
 	a.written = nil
 	for range n * count {
 		a.written = append(a.written, written...)

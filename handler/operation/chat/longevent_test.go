@@ -26,7 +26,7 @@ func TestStreamReadsALongEvent(t *testing.T) {
 		sizes = sizes[1:2]
 	}
 	for name, c := range map[string]struct {
-		event string // FILLER in it stands for fill
+		event string // FILLER in it is replaced by fill
 		fill  string
 		text  string
 		want  operation.Progress

@@ -82,7 +82,7 @@ func readUsage(s *jsonscan.Scanner, named names, completion int64) (limit.Usage,
 // counts are the counts of a usage field as they are read.
 type counts struct {
 	limit.Usage
-	total int64 // upstream's
+	total int64 // total_tokens
 }
 
 // readDetails consumes the details of a prompt or completion. Bad details don't make the

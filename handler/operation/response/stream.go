@@ -48,7 +48,7 @@ var isText = map[string]bool{
 // event returns the event's kind, the others Other.
 func (s *Stream) Inspect(event []byte) operation.Kind {
 	if !s.Whole() {
-		s.long.Read(event) // its texts came in deltas before
+		s.long.Read(event) // its text has come in deltas before it
 		if !s.Last() {
 			return operation.Other
 		}

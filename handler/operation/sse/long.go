@@ -45,8 +45,8 @@ type LongEvent struct {
 	naming   bool // the next string is a member's name
 	inString bool
 	escaped  bool // the next byte belongs to an escape
-	start    int  // of the string in kept
-	cut      bool // the beginning of the string was removed from kept
+	start    int  // of the string, in Kept
+	cut      bool // the beginning of the string was removed from Kept
 }
 
 // level is an object or array that has begun and not ended.
@@ -177,7 +177,7 @@ func (l *LongEvent) emit(raw []byte) {
 		}
 	}
 	l.cut = true
-	l.Broken = l.Broken || len(raw) == 0 && len(l.Kept)-l.start > 2*maxString // a fault in an escape
+	l.Broken = l.Broken || len(raw) == 0 && len(l.Kept)-l.start > 2*maxString // an invalid escape
 	l.Kept = append(l.Kept[:l.start], l.Kept[l.start+len(raw):]...)
 }
 

@@ -152,7 +152,7 @@ func (s *sender) handleFailure(p payload, a answer) {
 	}
 	switch {
 	case a.outcome == refused && proven, p.blamed >= maxBlame:
-		p.accepted-- // the proof holds for the halves too
+		p.accepted-- // the halves, too, have failed while others were accepted
 		s.split(p, a)
 		return
 	case a.outcome == refused && p.items > 1 && s.failures < manyFailures:

@@ -90,7 +90,7 @@ func (t *classes) is(text []byte, i int, bits uint8) bool {
 // of those in but.
 func (t *classes) run(text []byte, i int, bits, but uint8) int {
 	for i < len(text) {
-		if b := text[i]; b < utf8.RuneSelf { // ASCII never has a bit of but
+		if b := text[i]; b < utf8.RuneSelf { // no ASCII character has a bit of but
 			if t[b]&bits == 0 {
 				return i
 			}
