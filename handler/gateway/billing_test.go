@@ -23,23 +23,24 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A stranger is a gateway in front of an endpoint that bills by its own count, not the
+// A randomBiller is a gateway in front of an endpoint that bills by its own count, not the
 // gateway's.
-type stranger struct {
-	*bench
+type randomBiller struct {
+	*fixture
 	endpoint *fakemodel.Endpoint
-	log      lines
+	log      logLines
 
 	mu   sync.Mutex
 	next fakemodel.Behaviour
 }
 
-func openStranger(t *testing.T, limits subscriptiontest.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *stranger {
+// startRandomBiller starts one for a model.
+func startRandomBiller(t *testing.T, limits subscriptiontest.Limits, model string, settle time.Duration, timeouts upstream.Timeouts) *randomBiller {
 	t.Helper()
-	s := &stranger{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100)}
+	s := &randomBiller{endpoint: &fakemodel.Endpoint{}, log: make(logLines, 100)}
 	limits.TokenQuotaPeriod = limit.Yearly
-	s.bench = openWith(t, limits, func(c *gateway.Config) {
-		url := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	s.fixture = start(t, limits, nil, func(c *gateway.Config) {
+		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
 			behaviour := s.next
 			s.mu.Unlock()
@@ -50,12 +51,12 @@ func openStranger(t *testing.T, limits subscriptiontest.Limits, model string, se
 		c.Upstream = newUpstream(t, timeouts, upstream.Endpoint{URL: url, Shape: shape.OpenAI})
 		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
 		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1000}
-	}, upstream.Timeouts{}, nil)
+	})
 	return s
 }
 
 // answers sets how the endpoint answers from now on.
-func (s *stranger) answers(b fakemodel.Behaviour) {
+func (s *randomBiller) answers(b fakemodel.Behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = b
@@ -63,11 +64,11 @@ func (s *stranger) answers(b fakemodel.Behaviour) {
 
 // call makes a call, leaves after that number of events if the answer has so many, and
 // waits until the gateway is done with the call.
-func (s *stranger) call(t *testing.T, body string, events int) (status int) {
+func (s *randomBiller) call(t *testing.T, body string, events int) (status int) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+demoPath, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func (s *stranger) call(t *testing.T, body string, events int) (status int) {
 }
 
 // reported waits until a chat completion is reported, and so settled.
-func (s *stranger) reported(t *testing.T) {
+func (s *randomBiller) reported(t *testing.T) {
 	t.Helper()
 	for deadline := time.After(time.Minute); ; {
 		select {
@@ -118,7 +119,7 @@ func TestEveryFormOfPromptIsCharged(t *testing.T) {
 			if testing.Short() && model != "gpt-4o" {
 				continue
 			}
-			s := openStranger(t, subscriptiontest.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
+			s := startRandomBiller(t, subscriptiontest.Limits{TokenQuota: 3_000_000, Reserve: reserve, MaxCompletionTokens: 50}, model, 50*time.Millisecond, upstream.Timeouts{})
 			s.answers(fakemodel.Behaviour{HoldAfter: 4})
 			for name, body := range chargetest.Carriers {
 				body = forModel(strings.ReplaceAll(body, "$", big), model, `"stream":true`)
@@ -143,7 +144,7 @@ func TestACallerPaysWhatItUsedWhateverItDoes(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %s", reserve, model), func(t *testing.T) {
 				const quota = 30_000
 				limits := subscriptiontest.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 40}
-				s := openStranger(t, limits, model, 20*time.Millisecond, upstream.Timeouts{})
+				s := startRandomBiller(t, limits, model, 20*time.Millisecond, upstream.Timeouts{})
 				random := rand.New(rand.NewPCG(7, uint64(len(model))))
 				admitted := 0
 				for range 25 {

@@ -13,7 +13,7 @@ import (
 
 const mb = 1 << 20
 
-// A waits is a holding that grows in a goroutine of its own, which may have to wait.
+// A waits is an allotment that grows in a goroutine of its own, which may have to wait.
 type waits struct {
 	*allotment
 	err  error

@@ -82,22 +82,22 @@ var endings = []ending{
 // A biller is a gateway in front of an endpoint that bills independently of Tollgate's
 // code.
 type biller struct {
-	*bench
+	*fixture
 	endpoint *fakemodel.Endpoint
-	log      lines
+	log      logLines
 	begun    chan struct{} // receives when the endpoint has a call
 	behaves  atomic.Value  // string: the behaviour of the endpoint
 	working  sync.RWMutex  // read-locked while the endpoint works on a call
 }
 
-// openBiller opens a biller with short timeouts, whose models are as fast as their caps
+// startBiller starts one with short timeouts, whose models are as fast as their caps
 // allow.
-func openBiller(t *testing.T, limits subscriptiontest.Limits, settle time.Duration, model string) *biller {
+func startBiller(t *testing.T, limits subscriptiontest.Limits, settle time.Duration, model string) *biller {
 	t.Helper()
-	s := &biller{endpoint: &fakemodel.Endpoint{}, log: make(lines, 100), begun: make(chan struct{}, 1)}
+	s := &biller{endpoint: &fakemodel.Endpoint{}, log: make(logLines, 100), begun: make(chan struct{}, 1)}
 	limits.TokenQuotaPeriod = limit.Yearly
-	s.bench = openWith(t, limits, func(c *gateway.Config) {
-		endpoint := upstream.Endpoint{Shape: shape.OpenAI, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+	s.fixture = start(t, limits, nil, func(c *gateway.Config) {
+		endpoint := upstream.Endpoint{Shape: shape.OpenAI, URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 			s.working.RLock()
 			defer s.working.RUnlock()
 			body, _ := io.ReadAll(r.Body)
@@ -113,7 +113,7 @@ func openBiller(t *testing.T, limits subscriptiontest.Limits, settle time.Durati
 		c.Upstream = newUpstream(t, upstream.Timeouts{Header: 300 * time.Millisecond, Whole: 300 * time.Millisecond, Idle: 300 * time.Millisecond}, endpoint)
 		c.Models, c.Log = []string{model}, slog.New(slog.NewJSONHandler(s.log, nil))
 		c.SettleTimeout, c.TokensPerSecond = settle, map[string]int64{"": 1_000_000}
-	}, upstream.Timeouts{}, nil)
+	})
 	return s
 }
 
@@ -128,7 +128,7 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	s.behaves.Store(e.behaves)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+demoPath, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestAPromptIsChargedWhereverItIsAndHoweverTheCallEnds(t *testing.T) {
 		for r, reserve := range []subscription.Reserve{subscription.ReserveFull, subscription.ReservePrompt, subscription.ReserveNone} {
 			t.Run(fmt.Sprintf("%s, %s", model, reserve), func(t *testing.T) {
 				t.Parallel()
-				s := openBiller(t, subscriptiontest.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 50}, 30*time.Millisecond, model)
+				s := startBiller(t, subscriptiontest.Limits{TokenQuota: quota, Reserve: reserve, MaxCompletionTokens: 50}, 30*time.Millisecond, model)
 				answered := 0
 				for i, c := range carriers {
 					// Each place meets each ending with some model and way to reserve.

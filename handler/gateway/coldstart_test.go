@@ -43,8 +43,8 @@ func TestAFirstCallWaitsForTheVocabularyOnlyIfItsBoundDoesNotFit(t *testing.T) {
 		perMinute int64
 		counted   bool
 	}{{10_000_000, false}, {20_000, true}} { // the bound is above 25,000, the count near 5,000
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: call.perMinute}, model)
-		if response, body := b.post(t, path, longPrompt); response.StatusCode != http.StatusOK || loaded != call.counted {
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: call.perMinute}, model)
+		if response, body := b.post(t, demoPath, longPrompt); response.StatusCode != http.StatusOK || loaded != call.counted {
 			t.Errorf("%d tokens a minute: got %d with the vocabulary loaded: %v (%s), want 200 and %v", call.perMinute, response.StatusCode, loaded, body, call.counted)
 		}
 		if used := b.usage(t, "").Minute.Used; used != 5010 {

@@ -61,7 +61,7 @@ func TestEveryOperationIsInTheConformanceSuite(t *testing.T) {
 func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
-			st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "")
+			st := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "")
 			if s.capless && reserve == subscription.ReserveFull {
 				status, _, answer, _ := st.call(t, mode)
 				st.wantProblem(t, "without a cap", status, answer, 400, "unbounded_request")
@@ -96,7 +96,7 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 				if mode == "" && strings.HasPrefix(behaviour, "fail") || s.capless && reserve == subscription.ReserveFull {
 					continue // an error in place of an answer costs nothing, and neither does a refusal
 				}
-				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
+				st := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, behaviour)
 				status, _, answer, err := st.call(t, mode)
 				whole := strings.HasSuffix(behaviour, "usage")
 				if whole && (status != 200 || err != nil) || mode != "" && strings.Contains(behaviour, "cut-after") && err == nil {
@@ -112,7 +112,7 @@ func TestNoOperationIsChargedLessThanItsEndpointBills(t *testing.T) {
 
 func TestAnEndpointsErrorPassesAndCostsNothingInEveryOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		st := openStage(t, s, subscriptiontest.Limits{}, "status=503,retry-after=7s")
+		st := startOperation(t, s, subscriptiontest.Limits{}, "status=503,retry-after=7s")
 		status, header, answer, err := st.call(t, mode)
 		if status != 503 || err != nil || header.Get("Retry-After") != "7" || !json.Valid([]byte(answer)) {
 			t.Errorf("got %d %v, %v: %s; want the endpoint's own 503", status, header, err, answer)
@@ -129,7 +129,7 @@ func TestACallerThatLeavesPaysInEveryOperation(t *testing.T) {
 			if s.capless {
 				limits.Reserve = subscription.ReservePrompt
 			}
-			st := openStage(t, s, limits, behaviour)
+			st := startOperation(t, s, limits, behaviour)
 			ctx, leave := context.WithCancel(t.Context())
 			go func() {
 				<-st.begun
@@ -156,7 +156,7 @@ func TestACapIsClampedInEveryOperation(t *testing.T) {
 			return // refused: see TestEveryOperationIsChargedWhatItsEndpointBills
 		}
 		s.required = ""
-		st := openStage(t, s, subscriptiontest.Limits{TokenQuota: 250, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull}, "completion=2000")
+		st := startOperation(t, s, subscriptiontest.Limits{TokenQuota: 250, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull}, "completion=2000")
 		status, _, answer, err := st.call(t, mode)
 		if status != 200 || err != nil {
 			t.Fatalf("got %d, %v: %s; want 200", status, err, answer)
@@ -189,7 +189,7 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 				"token_limit_too_small": {subscriptiontest.Limits{TokensPerMinute: 1}, 413},
 				"model_not_found":       {subscriptiontest.Limits{Models: []string{"another"}}, 404},
 			} {
-				st := openStage(t, s, test.limits, "completion=40,cached=0")
+				st := startOperation(t, s, test.limits, "completion=40,cached=0")
 				status, answer := 0, ""
 				for range 30 { // until the limit is used up
 					if status, _, answer, _ = st.call(t, ""); status != 200 {
@@ -203,7 +203,7 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 					t.Errorf("%s: got %d, and %d billed; want %d and the endpoint not asked", code, again, st.endpoint.Billed()-billed, test.status)
 				}
 			}
-			st := openStage(t, s, subscriptiontest.Limits{}, "")
+			st := startOperation(t, s, subscriptiontest.Limits{}, "")
 			status, _, answer, _ := st.do(t.Context(), t, st.path(), s.body(""), "Api-Key", subscription.NewKey())
 			st.wantProblem(t, "an unknown key", status, answer, 401, "invalid_api_key")
 			status, _, answer, _ = st.do(t.Context(), t, st.path(), s.body(""), "Content-Encoding", "gzip")
@@ -221,7 +221,7 @@ func TestEveryOperationIsRefusedInItsOwnForm(t *testing.T) {
 
 func TestShadowRefusesNothingInAnyOperation(t *testing.T) {
 	eachSample(t, func(t *testing.T, s sample, mode string) {
-		st := openStage(t, s, subscriptiontest.Limits{TokensPerMinute: 1, Shadow: true}, "")
+		st := startOperation(t, s, subscriptiontest.Limits{TokensPerMinute: 1, Shadow: true}, "")
 		status, header, answer, err := st.call(t, mode)
 		if status != 200 || err != nil || header.Get("X-Tollgate-Shadow") != "token_limit_too_small" {
 			t.Errorf("got %d %v, %v: %s; want 200 that says what shadow prevented", status, header, err, answer)
@@ -236,7 +236,7 @@ func TestEveryOperationIsServedWhileTheCountersAreDownIfItsTierSaysSo(t *testing
 			mode   limit.StoreDown
 			status int
 		}{{limit.FailOpen, 200}, {limit.Degrade, 200}, {limit.FailClosed, 503}} {
-			st := openStage(t, s, subscriptiontest.Limits{TokensPerMinute: 100_000, OnStoreDown: test.mode}, "")
+			st := startOperation(t, s, subscriptiontest.Limits{TokensPerMinute: 100_000, OnStoreDown: test.mode}, "")
 			st.down.Store(true)
 			status, _, answer, err := st.call(t, mode)
 			if status != test.status || err != nil {
@@ -261,7 +261,7 @@ func TestACallThatNoEndpointServesIsToldWhatIsServed(t *testing.T) {
 			}
 			other := s
 			other.at = at
-			st := openStage(t, other, subscriptiontest.Limits{}, "")
+			st := startOperation(t, other, subscriptiontest.Limits{}, "")
 			status, _, answer, _ := st.call(t, "")
 			st.wantProblem(t, fmt.Sprint(s.operation.Name, " at ", at), status, answer, 404, "operation_not_served")
 			for _, o := range all.Operations {

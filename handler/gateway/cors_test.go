@@ -7,7 +7,6 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
@@ -20,7 +19,7 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 		{nil, page, ""}, {[]string{page}, page, page}, {[]string{page, "https://app.example.com"}, "https://app.example.com", "https://app.example.com"},
 		{[]string{page}, "https://evil.example.com", ""}, {[]string{page}, page + "0", ""}, {[]string{"*"}, "https://any.example.com", "*"},
 	} {
-		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Origins = test.origins }, upstream.Timeouts{}, answering(275))
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(275), func(c *gateway.Config) { c.Origins = test.origins })
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, b.URL+"/v1/chat/completions", nil)
 		if err != nil {
 			t.Fatal(err)

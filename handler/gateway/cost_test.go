@@ -68,8 +68,8 @@ func (f tariff) worth(k kinds, endpoint string) int64 {
 	return whole.Int64()
 }
 
-// put stores a model's price from a day long ago on.
-func put(t testing.TB, store *pricemem.Store, model string, terms price.Terms) {
+// putPrice stores a model's price from a day long ago on.
+func putPrice(t testing.TB, store *pricemem.Store, model string, terms price.Terms) {
 	t.Helper()
 	p := price.Price{Model: model, From: "2020-01-01", Terms: terms}
 	p.Normalize()
@@ -81,53 +81,44 @@ func put(t testing.TB, store *pricemem.Store, model string, terms price.Terms) {
 	}
 }
 
-// A till is a bench whose calls have prices.
-type till struct {
-	*bench
-	prices *pricemem.Store
-	ledger *totals
-	told   *listener
+// A pricedFixture is a fixture whose calls have prices.
+type pricedFixture struct {
+	*fixture
+	prices  *pricemem.Store
+	ledger  *totals
+	reports *callReports
 }
 
 // priced returns a configuration's change that prices calls.
-func (k *till) priced(t *testing.T) func(*gateway.Config) {
-	k.prices, k.ledger, k.told = new(pricemem.Store), new(totals), &listener{more: make(chan struct{}, 1000)}
+func (k *pricedFixture) priced(t *testing.T) func(*gateway.Config) {
+	k.prices, k.ledger, k.reports = new(pricemem.Store), new(totals), &callReports{more: make(chan struct{}, 1000)}
 	if _, err := k.prices.PutCurrency(t.Context(), price.Currency{Code: "EUR"}); err != nil {
 		t.Fatal(err)
 	}
-	return func(c *gateway.Config) { c.Prices, c.Ledger, c.Telemetry = price.NewBook(k.prices), k.ledger, k.told }
+	return func(c *gateway.Config) {
+		c.Prices, c.Ledger, c.Telemetry = price.NewBook(k.prices), k.ledger, k.reports
+	}
 }
 
-// openTill opens a till whose tier has rules as operators give them, in front of endpoints.
+// startPriced starts a gateway whose tier has rules as operators give them, in front of endpoints.
 // The demo's model costs what the tariff says; nil: it has no price.
-func openTill(t *testing.T, rules string, f *tariff, endpoints ...upstream.Endpoint) *till {
+func startPriced(t *testing.T, rules string, f *tariff, endpoints ...upstream.Endpoint) *pricedFixture {
 	t.Helper()
-	k := &till{}
+	k := &pricedFixture{}
 	change := k.priced(t)
-	k.bench = openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+	k.fixture = start(t, subscriptiontest.Limits{}, nil, func(c *gateway.Config) {
 		change(c)
-		before(t, endpoints...)(c)
-	}, upstream.Timeouts{}, nil)
+		withEndpoints(t, endpoints...)(c)
+	})
 	if f != nil {
-		put(t, k.prices, "DeepSeek-R1", price.Terms{Rates: f.Rates, Multipliers: f.multipliers})
+		putPrice(t, k.prices, "DeepSeek-R1", price.Terms{Rates: f.Rates, Multipliers: f.multipliers})
 	}
-	k.rule(t, rules)
+	k.setRules(t, rules, "")
 	return k
 }
 
-// rule gives the bench's tier rules.
-func (b *bench) rule(t *testing.T, rules string) {
-	t.Helper()
-	tier, e1 := b.store.Tier(t.Context(), "demo")
-	e2 := json.Unmarshal([]byte(rules), &tier.Rules)
-	_, e3 := b.store.PutTier(t.Context(), tier)
-	if err := errors.Join(e1, e2, e3); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // charged returns what the ledger says that calls cost, once they have ended.
-func (k *till) charged() (nano int64) {
+func (k *pricedFixture) charged() (nano int64) {
 	k.serving.Wait()
 	for _, sum := range k.ledger.recorded() {
 		nano += sum.Cost
@@ -135,33 +126,33 @@ func (k *till) charged() (nano int64) {
 	return nano
 }
 
-// budget returns rules with one limit, a yearly budget.
-func budget(reserve string, nano int64) string {
+// budgetRules returns rules with one limit, a yearly budget.
+func budgetRules(reserve string, nano int64) string {
 	return fmt.Sprintf(`{"reserve":%q,"limits":[{"name":"budget","unit":"cost","quota":"%s","period":"Yearly"}]}`, reserve, limit.FormatMoney(nano))
 }
 
-// at returns an endpoint of OpenAI's shape.
-func at(t *testing.T, name string, priority int, model http.HandlerFunc) upstream.Endpoint {
-	return upstream.Endpoint{Name: name, Priority: priority, Shape: shape.OpenAI, URL: serving(t, model)}
+// openAIEndpoint returns an endpoint of OpenAI's shape.
+func openAIEndpoint(t *testing.T, name string, priority int, model http.HandlerFunc) upstream.Endpoint {
+	return upstream.Endpoint{Name: name, Priority: priority, Shape: shape.OpenAI, URL: serve(t, model)}
 }
 
-// using answers with a usage in OpenAI's form.
-func using(prompt, cached, written, completion int64) http.HandlerFunc {
+// reportingUsage answers with a usage in OpenAI's form.
+func reportingUsage(prompt, cached, written, completion int64) http.HandlerFunc {
 	return answer(fmt.Sprintf(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":%d,"completion_tokens":%d,`+
 		`"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d}}}`, prompt, completion, cached, written))
 }
 
-// odd is a tariff with prices that leave fractions everywhere.
-var odd = tariff{price.Rates{Prompt: "0.333333333", Cached: "0.07", CacheWrite: "0.41", CacheWriteLong: "0.666666667", Completion: "1.234567891"},
+// fractionalTariff is a tariff with prices that leave fractions everywhere.
+var fractionalTariff = tariff{price.Rates{Prompt: "0.333333333", Cached: "0.07", CacheWrite: "0.41", CacheWriteLong: "0.666666667", Completion: "1.234567891"},
 	map[string]price.Decimal{"cheap": "0.9", "dear": "1.100000001"}}
 
 func TestACallCostsExactlyWhatItsUsageDoes(t *testing.T) {
-	k := openTill(t, budget("prompt", limit.Nano), &odd, at(t, "dear", 1, using(1000, 300, 200, 77)))
-	if response, body := k.post(t, path, demo); response.StatusCode != 200 {
+	k := startPriced(t, budgetRules("prompt", limit.Nano), &fractionalTariff, openAIEndpoint(t, "dear", 1, reportingUsage(1000, 300, 200, 77)))
+	if response, body := k.post(t, demoPath, demo); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
-	want := odd.worth(kinds{prompt: 500, cached: 300, longWrite: 200, completion: 77}, "dear")
-	if u := k.told.next().Usage; u == nil || u.Cost != want || !u.Priced || u.Currency != "EUR" {
+	want := fractionalTariff.worth(kinds{prompt: 500, cached: 300, longWrite: 200, completion: 77}, "dear")
+	if u := k.reports.next().Usage; u == nil || u.Cost != want || !u.Priced || u.Currency != "EUR" {
 		t.Errorf("telemetry: got %+v, want a cost of %d EUR", u, want)
 	}
 	if got := k.charged(); got != want {
@@ -175,16 +166,16 @@ func TestACallCostsExactlyWhatItsUsageDoes(t *testing.T) {
 
 // TestUsageShowsTheCost: GET /usage has the ledger's costs, as decimals of the currency.
 func TestUsageShowsTheCost(t *testing.T) {
-	k := &till{}
+	k := &pricedFixture{}
 	change := k.priced(t)
-	k.bench = openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+	k.fixture = start(t, subscriptiontest.Limits{}, reportingUsage(1000, 0, 0, 50), func(c *gateway.Config) {
 		recorder := c.Ledger
 		change(c)
 		c.Ledger, c.Models = recorder, []string{"DeepSeek-R1", "other"}
-	}, upstream.Timeouts{}, using(1000, 0, 0, 50))
-	put(t, k.prices, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: "2", Completion: "10"}})
-	k.post(t, path, demo)
-	k.post(t, path, strings.Replace(demo, "DeepSeek-R1", "other", 1))
+	})
+	putPrice(t, k.prices, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: "2", Completion: "10"}})
+	k.post(t, demoPath, demo)
+	k.post(t, demoPath, strings.Replace(demo, "DeepSeek-R1", "other", 1))
 	k.serving.Wait()
 	var told struct {
 		Currency string
@@ -204,14 +195,14 @@ func TestEveryOperationIsPriced(t *testing.T) {
 	const cut = "cut-after=6"
 	eachSample(t, func(t *testing.T, s sample, mode string) {
 		for _, behaviour := range []string{"", "cached=2", "cache-write=2", "no-usage", cut, "cached=2," + cut} {
-			k := &till{}
+			k := &pricedFixture{}
 			change := k.priced(t)
-			st := openStage(t, s, subscriptiontest.Limits{MaxCompletionTokens: 200}, behaviour, func(c *gateway.Config) {
+			st := startOperation(t, s, subscriptiontest.Limits{MaxCompletionTokens: 200}, behaviour, func(c *gateway.Config) {
 				own := c.Telemetry
 				change(c)
 				c.Telemetry = own
 			})
-			put(t, k.prices, s.model, price.Terms{Rates: odd.Rates})
+			putPrice(t, k.prices, s.model, price.Terms{Rates: fractionalTariff.Rates})
 			if _, _, _, err := st.call(t, mode); err != nil && !strings.HasSuffix(behaviour, cut) {
 				t.Fatalf("%q: got error %v, want none", behaviour, err)
 			}
@@ -222,7 +213,7 @@ func TestEveryOperationIsPriced(t *testing.T) {
 				}
 				continue
 			}
-			if want := odd.worth(kindsOf(u.Usage), ""); u.Cost != want || want == 0 {
+			if want := fractionalTariff.worth(kindsOf(u.Usage), ""); u.Cost != want || want == 0 {
 				t.Errorf("%q: got the cost %d of %+v, want %d", behaviour, u.Cost, u.Usage, want)
 			}
 			if u.Known != (u.EstimatedPromptTokens == 0) && !strings.HasSuffix(behaviour, cut) {
@@ -238,20 +229,20 @@ func TestEveryOperationIsPriced(t *testing.T) {
 // TestShortAndLongCacheWritesHaveTheirOwnPrices, where an Anthropic endpoint tells them
 // apart.
 func TestShortAndLongCacheWritesHaveTheirOwnPrices(t *testing.T) {
-	k := &till{}
+	k := &pricedFixture{}
 	change := k.priced(t)
-	endpoint := upstream.Endpoint{Shape: shape.Anthropic, URL: serving(t, answer(`{"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn",`+
+	endpoint := upstream.Endpoint{Shape: shape.Anthropic, URL: serve(t, answer(`{"type":"message","role":"assistant","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn",`+
 		`"usage":{"input_tokens":10,"cache_creation_input_tokens":90,"cache_creation":{"ephemeral_5m_input_tokens":60,"ephemeral_1h_input_tokens":30},"cache_read_input_tokens":7,"output_tokens":3}}`))}
-	k.bench = openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+	k.fixture = start(t, subscriptiontest.Limits{}, nil, func(c *gateway.Config) {
 		change(c)
-		before(t, endpoint)(c)
+		withEndpoints(t, endpoint)(c)
 		c.Models = []string{"claude-sonnet-5"}
-	}, upstream.Timeouts{}, nil)
-	put(t, k.prices, "claude-sonnet-5", price.Terms{Rates: odd.Rates})
-	if response, body := k.post(t, "/v1/messages", hello, "Anthropic-Version", "2023-06-01"); response.StatusCode != 200 {
+	})
+	putPrice(t, k.prices, "claude-sonnet-5", price.Terms{Rates: fractionalTariff.Rates})
+	if response, body := k.post(t, "/v1/messages", messageBody, "Anthropic-Version", "2023-06-01"); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
-	if got, want := k.charged(), odd.worth(kinds{prompt: 10, cached: 7, shortWrite: 60, longWrite: 30, completion: 3}, ""); got != want {
+	if got, want := k.charged(), fractionalTariff.worth(kinds{prompt: 10, cached: 7, shortWrite: 60, longWrite: 30, completion: 3}, ""); got != want {
 		t.Errorf("got a cost of %d, want %d", got, want)
 	}
 }
@@ -264,20 +255,20 @@ func TestTheDearestEndpointIsReservedAndTheServingOnePaid(t *testing.T) {
 		least int64 // reserved, where there is no tokens to hold
 	}{"none": {least: 1}, "prompt": {held: kinds{untold: promptOf(t)}}, "full": {held: kinds{untold: promptOf(t), completion: 120}}} {
 		var left atomic.Value
-		var k *till
-		k = openTill(t, budget(reserve, all), &odd,
-			at(t, "cheap", 1, func(w http.ResponseWriter, r *http.Request) {
+		var k *pricedFixture
+		k = startPriced(t, budgetRules(reserve, all), &fractionalTariff,
+			openAIEndpoint(t, "cheap", 1, func(w http.ResponseWriter, r *http.Request) {
 				left.Store(k.limitsLeft(t)["budget quota"])
-				using(25, 0, 0, 9)(w, r)
-			}), at(t, "dear", 2, using(25, 0, 0, 9)))
-		if response, body := k.post(t, path, with(`"max_tokens":120,`)); response.StatusCode != 200 {
+				reportingUsage(25, 0, 0, 9)(w, r)
+			}), openAIEndpoint(t, "dear", 2, reportingUsage(25, 0, 0, 9)))
+		if response, body := k.post(t, demoPath, with(`"max_tokens":120,`)); response.StatusCode != 200 {
 			t.Fatalf("%s: got %d %s, want 200", reserve, response.StatusCode, body)
 		}
-		held := max(c.least, odd.worth(c.held, "dear"))
+		held := max(c.least, fractionalTariff.worth(c.held, "dear"))
 		if got, want := left.Load(), `"`+limit.FormatMoney(all-held)+`"`; got != want {
 			t.Errorf("%s: got %v left during the call, want %s", reserve, got, want)
 		}
-		paid := odd.worth(kinds{prompt: 25, completion: 9}, "cheap")
+		paid := fractionalTariff.worth(kinds{prompt: 25, completion: 9}, "cheap")
 		wantLeft(t, reserve+", after the call", k.limitsLeft(t), map[string]string{"budget quota": `"` + limit.FormatMoney(all-paid) + `"`})
 	}
 }
@@ -285,18 +276,18 @@ func TestTheDearestEndpointIsReservedAndTheServingOnePaid(t *testing.T) {
 // TestPromptsOfFailedEndpointsCostTheDearest: a 408 is billed for the prompt that was read.
 func TestPromptsOfFailedEndpointsCostTheDearest(t *testing.T) {
 	late := refusing(http.StatusRequestTimeout, `{"error":{"code":"Timeout"}}`)
-	read := odd.worth(kinds{untold: promptOf(t)}, "dear")
+	read := fractionalTariff.worth(kinds{untold: promptOf(t)}, "dear")
 	for name, c := range map[string]struct {
 		reserve string
 		second  http.HandlerFunc
 		want    int64
 	}{
-		"another answers":         {"prompt", using(25, 0, 0, 9), read + odd.worth(kinds{prompt: 25, completion: 9}, "dear")},
+		"another answers":         {"prompt", reportingUsage(25, 0, 0, 9), read + fractionalTariff.worth(kinds{prompt: 25, completion: 9}, "dear")},
 		"none answers":            {"prompt", refusing(http.StatusServiceUnavailable, ""), read},
-		"no other is asked: full": {"full", using(25, 0, 0, 9), read},
+		"no other is asked: full": {"full", reportingUsage(25, 0, 0, 9), read},
 	} {
-		k := openTill(t, budget(c.reserve, limit.Nano), &odd, at(t, "cheap", 1, late), at(t, "dear", 2, c.second))
-		k.post(t, path, with(`"max_tokens":120,`))
+		k := startPriced(t, budgetRules(c.reserve, limit.Nano), &fractionalTariff, openAIEndpoint(t, "cheap", 1, late), openAIEndpoint(t, "dear", 2, c.second))
+		k.post(t, demoPath, with(`"max_tokens":120,`))
 		if got := k.charged(); got != c.want {
 			t.Errorf("%s: got a cost of %d, want %d", name, got, c.want)
 		}
@@ -305,7 +296,7 @@ func TestPromptsOfFailedEndpointsCostTheDearest(t *testing.T) {
 
 // TestACallWhoseCostNobodyKnowsIsRefused under a limit in money, and only there.
 func TestACallWhoseCostNobodyKnowsIsRefused(t *testing.T) {
-	partial := price.Terms{Rates: odd.Rates, Partial: []string{"input_cost_per_token_above_200k_tokens"}}
+	partial := price.Terms{Rates: fractionalTariff.Rates, Partial: []string{"input_cost_per_token_above_200k_tokens"}}
 	accepted := partial
 	accepted.AcceptPartial = true
 	const shadow = `{"limits":[{"name":"budget","unit":"cost","quota":"1","period":"Yearly","shadow":true},{"name":"calls","unit":"calls","perMinute":9}]}`
@@ -318,11 +309,11 @@ func TestACallWhoseCostNobodyKnowsIsRefused(t *testing.T) {
 		says     string
 		unpriced int64
 	}{
-		"unpriced":                {budget("prompt", limit.Nano), nil, false, 403, "model_not_priced", "tollgate price set DeepSeek-R1", 0},
-		"unpriced, full":          {budget("full", limit.Nano), nil, false, 403, "model_not_priced", "tollgate price set DeepSeek-R1", 0},
-		"partial":                 {budget("none", limit.Nano), &partial, false, 403, "price_incomplete", "input_cost_per_token_above_200k_tokens", 0},
-		"partial, accepted":       {budget("none", limit.Nano), &accepted, false, 200, "", "", 0},
-		"unreachable":             {budget("none", limit.Nano), &partial, true, 503, "prices_unavailable", "", 0},
+		"unpriced":                {budgetRules("prompt", limit.Nano), nil, false, 403, "model_not_priced", "tollgate price set DeepSeek-R1", 0},
+		"unpriced, full":          {budgetRules("full", limit.Nano), nil, false, 403, "model_not_priced", "tollgate price set DeepSeek-R1", 0},
+		"partial":                 {budgetRules("none", limit.Nano), &partial, false, 403, "price_incomplete", "input_cost_per_token_above_200k_tokens", 0},
+		"partial, accepted":       {budgetRules("none", limit.Nano), &accepted, false, 200, "", "", 0},
+		"unreachable":             {budgetRules("none", limit.Nano), &partial, true, 503, "prices_unavailable", "", 0},
 		"unpriced, in shadow":     {shadow, nil, false, 200, "model_not_priced", "", 1},
 		"partial, in shadow":      {shadow, &partial, false, 200, "price_incomplete", "", 0},
 		"unreachable, in shadow":  {shadow, &partial, true, 200, "prices_unavailable", "", 1},
@@ -331,14 +322,14 @@ func TestACallWhoseCostNobodyKnowsIsRefused(t *testing.T) {
 		"of another model":        {`{"limits":[{"name":"budget","unit":"cost","quota":"1","period":"Yearly","models":["gpt-4o"]}]}`, nil, false, 200, "", "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := openTill(t, c.rules, nil, at(t, "a", 1, using(25, 0, 0, 9)))
+			k := startPriced(t, c.rules, nil, openAIEndpoint(t, "a", 1, reportingUsage(25, 0, 0, 9)))
 			if c.terms != nil {
-				put(t, k.prices, "DeepSeek-R1", *c.terms)
+				putPrice(t, k.prices, "DeepSeek-R1", *c.terms)
 			}
 			if c.fail {
 				k.prices.Fail(errors.New("down"))
 			}
-			response, body := k.post(t, path, demo)
+			response, body := k.post(t, demoPath, demo)
 			var told struct{ Error struct{ Code string } }
 			_ = json.Unmarshal([]byte(body), &told) // an answer has none
 			got := told.Error.Code
@@ -352,7 +343,7 @@ func TestACallWhoseCostNobodyKnowsIsRefused(t *testing.T) {
 			if sum := k.ledger.recorded()[[2]string{"team-a", "DeepSeek-R1"}]; sum.Unpriced != c.unpriced || c.unpriced > 0 && sum.Cost != 0 {
 				t.Errorf("the ledger: got %d calls without a price and a cost of %d, want %d and no cost with them", sum.Unpriced, sum.Cost, c.unpriced)
 			}
-			if u := k.told.next().Usage; u != nil && u.Priced != (c.unpriced == 0) {
+			if u := k.reports.next().Usage; u != nil && u.Priced != (c.unpriced == 0) {
 				t.Errorf("telemetry: got priced %t, want %t", u.Priced, c.unpriced == 0)
 			}
 		})
@@ -373,19 +364,19 @@ func TestACallKeepsThePriceOfItsStart(t *testing.T) {
 	books := make([]*price.Book, 2)
 	for i, prompt := range []price.Decimal{"1", "7"} {
 		store := new(pricemem.Store)
-		put(t, store, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: prompt, Completion: "0"}})
+		putPrice(t, store, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: prompt, Completion: "0"}})
 		books[i] = price.NewBook(store)
 	}
 	var prices changing
 	prices.Store(books[0])
 	l := &totals{}
-	b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) { c.Prices, c.Ledger = &prices, l }, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		prices.Store(books[1])
-		using(100, 0, 0, 9)(w, r)
-	})
-	b.rule(t, budget("full", limit.Nano))
+		reportingUsage(100, 0, 0, 9)(w, r)
+	}, func(c *gateway.Config) { c.Prices, c.Ledger = &prices, l })
+	b.setRules(t, budgetRules("full", limit.Nano), "")
 	for i, want := range []int64{100_000, 800_000} {
-		b.post(t, path, with(`"max_tokens":9,`))
+		b.post(t, demoPath, with(`"max_tokens":9,`))
 		b.serving.Wait()
 		if got := l.recorded()[[2]string{"team-a", "DeepSeek-R1"}].Cost; got != want {
 			t.Errorf("after call %d: got a cost of %d in all, want %d", i+1, got, want)

@@ -16,29 +16,28 @@ import (
 	"tollgate/handler/limit"
 	"tollgate/handler/price"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 // TestAFreeModelIsServedWhateverIsLeft of a budget.
 func TestAFreeModelIsServedWhateverIsLeft(t *testing.T) {
 	for _, reserve := range []string{"none", "prompt", "full"} {
-		k := &till{}
+		k := &pricedFixture{}
 		change := k.priced(t)
-		k.bench = openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+		k.fixture = start(t, subscriptiontest.Limits{}, reportingUsage(1000, 0, 0, 9), func(c *gateway.Config) {
 			change(c)
 			c.Models = []string{"DeepSeek-R1", "own"}
-		}, upstream.Timeouts{}, using(1000, 0, 0, 9))
-		put(t, k.prices, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: "1", Completion: "1"}})
-		put(t, k.prices, "own", price.Terms{Rates: price.Rates{Prompt: "0", Completion: "0"}})
-		k.rule(t, budget(reserve, 800_000))
+		})
+		putPrice(t, k.prices, "DeepSeek-R1", price.Terms{Rates: price.Rates{Prompt: "1", Completion: "1"}})
+		putPrice(t, k.prices, "own", price.Terms{Rates: price.Rates{Prompt: "0", Completion: "0"}})
+		k.setRules(t, budgetRules(reserve, 800_000), "")
 		const capped = `"max_tokens":9,`
 		for i, want := range []int{200, 403} { // the first owes the budget
-			if response, body := k.post(t, path, with(capped)); response.StatusCode != want {
+			if response, body := k.post(t, demoPath, with(capped)); response.StatusCode != want {
 				t.Errorf("%s, call %d: got %d %s, want %d", reserve, i, response.StatusCode, body, want)
 			}
 		}
 		spent := k.charged()
-		if response, body := k.post(t, path, strings.Replace(with(capped), "DeepSeek-R1", "own", 1)); response.StatusCode != 200 {
+		if response, body := k.post(t, demoPath, strings.Replace(with(capped), "DeepSeek-R1", "own", 1)); response.StatusCode != 200 {
 			t.Errorf("%s, a free call: got %d %s, want 200", reserve, response.StatusCode, body)
 		}
 		if got := k.charged(); got != spent {
@@ -67,11 +66,11 @@ func TestACallWithoutACapGetsWhatItsMoneyAllows(t *testing.T) {
 		"too little":                   {"", f.worth(kinds{prompt: prompt, completion: 16}, "a") - 1, ""},
 	} {
 		var asked caps
-		k := openTill(t, strings.Replace(budget("full", c.money), "{", "{"+strings.TrimPrefix(c.rules, "tokens"), 1), &f, at(t, "a", 1, recording(t, &asked, 25)))
+		k := startPriced(t, strings.Replace(budgetRules("full", c.money), "{", "{"+strings.TrimPrefix(c.rules, "tokens"), 1), &f, openAIEndpoint(t, "a", 1, recording(t, &asked, 25)))
 		if c.rules == "tokens" {
-			k.rule(t, strings.Replace(budget("full", c.money), `"limits":[`, `"limits":[{"name":"tokens","unit":"tokens","perMinute":80},`, 1))
+			k.setRules(t, strings.Replace(budgetRules("full", c.money), `"limits":[`, `"limits":[{"name":"tokens","unit":"tokens","perMinute":80},`, 1), "")
 		}
-		response, body := k.post(t, path, demo)
+		response, body := k.post(t, demoPath, demo)
 		if status := response.StatusCode; (status == 200) != (c.want != "") || asked.String() != c.want || status != 200 && (status != 413 || !strings.Contains(body, "cost_limit_too_small")) {
 			t.Errorf("%s: got %d with %q asked for: %s; want %q, or 413 cost_limit_too_small", name, status, asked, body, c.want)
 		}
@@ -111,7 +110,7 @@ func (s *spender) serve(name string, fails int) http.HandlerFunc {
 		cached := s.part(prompt)
 		written := s.part(prompt - cached)
 		s.billed += s.worth(kinds{prompt: prompt - cached - written, cached: cached, longWrite: written, completion: completion}, name)
-		using(prompt, cached, written, completion)(w, r)
+		reportingUsage(prompt, cached, written, completion)(w, r)
 	}
 }
 
@@ -147,13 +146,13 @@ func TestFullHoldsInMoney(t *testing.T) {
 		s := &spender{tariff: f, prompt: promptOf(t), dice: rand.New(rand.NewPCG(seed, 23))}
 		dear := max(f.worth(kinds{untold: s.prompt, completion: 200}, "a"), f.worth(kinds{untold: s.prompt, completion: 200}, "b"))
 		money := 1 + dice.Int64N(10*dear+1)
-		k := openTill(t, budget("full", money), &f, at(t, "a", 1, s.serve("a", 20)), at(t, "b", 2, s.serve("b", 5)))
+		k := startPriced(t, budgetRules("full", money), &f, openAIEndpoint(t, "a", 1, s.serve("a", 20)), openAIEndpoint(t, "b", 2, s.serve("b", 5)))
 		bodies := []string{demo, with(`"max_tokens":40,`), with(`"max_tokens":200,`), with(`"n":2,"max_tokens":30,`), with(`"n":3,`)}
 		var callers sync.WaitGroup
 		for caller := range 6 {
 			callers.Go(func() {
 				for i := range 5 {
-					response, _ := k.post(t, path, bodies[(caller+i+int(seed))%len(bodies)])
+					response, _ := k.post(t, demoPath, bodies[(caller+i+int(seed))%len(bodies)])
 					if response.StatusCode == 200 {
 						admitted.Add(1)
 					} else {

@@ -30,7 +30,7 @@ func TestCounterKeysFollowTheirTemplate(t *testing.T) {
 		c := &call{caller: caller{grant: &subscription.Grant{Subscription: subscription.Subscription{ID: "team-a"}}},
 			arrival: arrival{r: &http.Request{Header: http.Header{"Client-Ip": {"192.0.2.7:123"}, "X-Team": {"blue", "red/client-ip="}}}}}
 		if got := g.counterKey(c, l, "DeepSeek-R1"); got != want {
-			t.Errorf("%s: %q, want %q", template, got, want)
+			t.Errorf("%s: got %q, want %q", template, got, want)
 		}
 	}
 }

@@ -36,10 +36,10 @@ func waits(t *testing.T, answer *http.Response) (seconds, ms int64) {
 // Headers, error and /usage must name the time when the debt is paid, not the end of the
 // minute, when the caller would be refused again.
 func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1275))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1275))
 	minute := b.now().UTC().Truncate(time.Minute)
-	b.post(t, path, demo) // uses 1,300 tokens, 1,000 more than the limit
-	answer, body := b.post(t, path, demo)
+	b.post(t, demoPath, demo) // uses 1,300 tokens, 1,000 more than the limit
+	answer, body := b.post(t, demoPath, demo)
 	var told refused
 	if err := json.Unmarshal([]byte(body), &told); err != nil {
 		t.Fatal(err)
@@ -81,9 +81,9 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 		"too large a body": {subscriptiontest.Limits{TokensPerMinute: 300}, string(make([]byte, 1<<17)), 413, "false"},
 		"a bad request":    {subscriptiontest.Limits{TokensPerMinute: 300}, "{", 400, ""},
 	} {
-		b := open(t, test.limits, answering(275)) // a call uses 300 tokens with its prompt
-		b.post(t, path, demo)
-		answer, body := b.post(t, path, test.body)
+		b := start(t, test.limits, answering(275)) // a call uses 300 tokens with its prompt
+		b.post(t, demoPath, demo)
+		answer, body := b.post(t, demoPath, test.body)
 		if got := answer.Header.Get("X-Should-Retry"); answer.StatusCode != test.status || got != test.want {
 			t.Errorf("%s: got %d with X-Should-Retry %q: %s; want %d with %q", name, answer.StatusCode, got, body, test.status, test.want)
 		}
@@ -99,8 +99,8 @@ func TestUselessRetriesAreDiscouraged(t *testing.T) {
 // The endpoint's Retry-After passes unchanged. The gateway adds no header of its own that
 // says how long to wait or whether to retry.
 func TestUpstreamsOwnRetryAfterIsPassedOnAlone(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
-	answer, _ := b.post(t, path, demo)
+	b := start(t, subscriptiontest.Limits{}, refusing(429, `{"error":{}}`, "Retry-After", "90"))
+	answer, _ := b.post(t, demoPath, demo)
 	if h := answer.Header; answer.StatusCode != 429 || h.Get("Retry-After") != "90" || h.Get("Retry-After-Ms") != "" || h.Get("X-Should-Retry") != "" {
 		t.Errorf("got %d %v, want 429 with the endpoint's Retry-After 90, and neither Retry-After-Ms nor X-Should-Retry", answer.StatusCode, h)
 	}

@@ -13,8 +13,8 @@ import (
 // When too many calls have unknown keys, the gateway answers 503 with Retry-After in place
 // of 401. Calls with a known key are still served.
 func TestAFloodOfUnknownKeysIsTurnedAway(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(5))
-	if known, body := b.post(t, path, demo); known.StatusCode != 200 {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(5))
+	if known, body := b.post(t, demoPath, demo); known.StatusCode != 200 {
 		t.Fatalf("a known key: got %d %s, want 200", known.StatusCode, body)
 	}
 	seen := make(map[int]int)
@@ -45,7 +45,7 @@ func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
 		`{"maxWait":"0s"}`:        `"tier":"demo","counterKey"`,
 		`{"tokenQuota":100,"tokenQuotaPeriod":"Daily"}`: `"tier":"demo","override":true,"counterKey"`,
 	} {
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(300))
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(300))
 		s, err := b.store.Subscription(t.Context(), "team-a")
 		if err != nil {
 			t.Fatal(err)
@@ -56,8 +56,8 @@ func TestARefusalNamesTheSubscriptionsOwnLimit(t *testing.T) {
 		if _, err := b.store.PutSubscription(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
-		b.post(t, path, demo)
-		if response, body := b.post(t, path, demo); response.StatusCode != 429 && response.StatusCode != 403 || !strings.Contains(body, want) {
+		b.post(t, demoPath, demo)
+		if response, body := b.post(t, demoPath, demo); response.StatusCode != 429 && response.StatusCode != 403 || !strings.Contains(body, want) {
 			t.Errorf("overrides %s: got %d %s, want 429 or 403 with %s", overrides, response.StatusCode, body, want)
 		}
 	}

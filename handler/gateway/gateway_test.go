@@ -29,8 +29,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A bench is a gateway with one subscription, in front of the test's own upstream.
-type bench struct {
+// A fixture is a gateway with one subscription, in front of the test's own model.
+type fixture struct {
 	*httptest.Server
 	key   string
 	store *memstore.Store
@@ -45,14 +45,18 @@ type bench struct {
 }
 
 // logged waits until every answered call is logged, and returns the log.
-func (b *bench) logged() string {
+func (b *fixture) logged() string {
 	b.serving.Wait()
 	return b.log.String()
 }
 
-func open(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) *bench {
+// start starts a gateway in front of a model, with the subscription team-a, whose tier demo
+// has these limits. changes change the gateway's configuration; if they replace its Upstream,
+// model may be nil. Every test builds its gateway with this function or, in virtual time,
+// with newFixture.
+func start(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc, changes ...func(*gateway.Config)) *fixture {
 	t.Helper()
-	return openWith(t, limits, func(*gateway.Config) {}, upstream.Timeouts{}, model)
+	return startWith(t, limits, upstream.Timeouts{}, model, changes...)
 }
 
 // fromMinuteStart returns a clock that starts at the beginning of a UTC minute, so that a
@@ -63,18 +67,18 @@ func fromMinuteStart() func() time.Time {
 	return func() time.Time { return time.Now().Add(ahead) }
 }
 
-// newBench returns a bench whose store has the tier demo with these limits and its
+// newFixture returns a fixture whose store has the tier demo with these limits and its
 // subscription team-a. It has no gateway yet: make one from its config.
-func newBench(t *testing.T, limits subscriptiontest.Limits, now func() time.Time) *bench {
+func newFixture(t *testing.T, limits subscriptiontest.Limits, now func() time.Time) *fixture {
 	t.Helper()
-	b := &bench{store: memstore.New(), log: &asynctest.Buffer{}, now: now, stored: ledgermem.New(nil)}
+	b := &fixture{store: memstore.New(), log: &asynctest.Buffer{}, now: now, stored: ledgermem.New(nil)}
 	b.recorder = ledger.NewRecorder(ledger.Config{Store: b.stored, Now: now, Log: slog.New(slog.DiscardHandler)})
 	b.key = subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo", Rules: limits.Rules()}, "team-a")
 	return b
 }
 
 // config returns the settings of a gateway in front of an upstream.
-func (b *bench) config(t *testing.T, client *upstream.Client) gateway.Config {
+func (b *fixture) config(t *testing.T, client *upstream.Client) gateway.Config {
 	t.Helper()
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	network := countertest.NewNetwork(0)
@@ -109,16 +113,19 @@ func newUpstream(t *testing.T, timeouts upstream.Timeouts, endpoints ...upstream
 	return client
 }
 
-func openWith(t *testing.T, limits subscriptiontest.Limits, change func(*gateway.Config), timeouts upstream.Timeouts, model http.HandlerFunc) *bench {
+// startWith is start with timeouts for the requests to the model.
+func startWith(t *testing.T, limits subscriptiontest.Limits, timeouts upstream.Timeouts, model http.HandlerFunc, changes ...func(*gateway.Config)) *fixture {
 	t.Helper()
-	b := newBench(t, limits, fromMinuteStart())
+	b := newFixture(t, limits, fromMinuteStart())
 	foundry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.calls.Add(1)
 		model(w, r)
 	}))
 	client := newUpstream(t, timeouts, upstream.Endpoint{URL: foundry.URL, Shape: shape.OpenAI})
 	config := b.config(t, client)
-	change(&config)
+	for _, change := range changes {
+		change(&config)
+	}
 	served := gateway.New(config)
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.serving.Add(1)
@@ -135,7 +142,7 @@ func openWith(t *testing.T, limits subscriptiontest.Limits, change func(*gateway
 }
 
 // post makes a call; headers are pairs of name and value.
-func (b *bench) post(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
+func (b *fixture) post(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -162,7 +169,7 @@ func (b *bench) post(t *testing.T, path, body string, headers ...string) (*http.
 
 const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}],"model":"DeepSeek-R1"}`
 
-const path = "/inference/models/chat/completions?api-version=2024-05-01-preview"
+const demoPath = "/inference/models/chat/completions?api-version=2024-05-01-preview"
 
 // answering is a model that answers call after call with these numbers of completion
 // tokens.
@@ -176,10 +183,10 @@ func answering(completions ...int) http.HandlerFunc {
 }
 
 func TestCallsAreRefusedOnceTheMinutesTokensAreUsed(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
 	retry := 61
 	for i := range 10 {
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		h := response.Header
 		switch {
 		case i == 0 && (response.StatusCode != 200 || h.Get("x-apim-remaining-tokens") != "42" || h.Get("x-apim-tokens-consumed") != "258"),
@@ -205,7 +212,7 @@ func TestCallsAreRefusedOnceTheMinutesTokensAreUsed(t *testing.T) {
 }
 
 func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	other := subscription.NewKey()
 	var first string
 	for name, headers := range map[string][]string{
@@ -215,7 +222,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 		"junk twice": {"Api-Key", "junk", "Authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x"},
 		"basic":      {"Api-Key", "", "Authorization", "Basic " + b.key},
 	} {
-		response, body := b.post(t, path, "not even JSON", append(headers, "X-Request-Id", "same")...)
+		response, body := b.post(t, demoPath, "not even JSON", append(headers, "X-Request-Id", "same")...)
 		if first == "" {
 			first = body
 		}
@@ -228,7 +235,7 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 		"bearer": {"Api-Key", "", "Authorization", "bearer " + b.key}, "one key twice": {"Authorization", "Bearer " + b.key},
 		"an empty header beside": {"Ocp-Apim-Subscription-Key", " "},
 	} {
-		if response, body := b.post(t, path, demo, headers...); response.StatusCode != 200 {
+		if response, body := b.post(t, demoPath, demo, headers...); response.StatusCode != 200 {
 			t.Errorf("%s: got %d %s, want 200", name, response.StatusCode, body)
 		}
 	}
@@ -238,8 +245,8 @@ func TestABadKeyAlwaysGetsTheSameAnswerAndItsBodyIsNotRead(t *testing.T) {
 }
 
 func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
-	unknown, other := b.post(t, path, demo, "Api-Key", subscription.NewKey(), "X-Request-Id", "same")
+	b := start(t, subscriptiontest.Limits{}, answering(1))
+	unknown, other := b.post(t, demoPath, demo, "Api-Key", subscription.NewKey(), "X-Request-Id", "same")
 	suspended, err := b.store.Subscription(t.Context(), "team-a")
 	if err != nil {
 		t.Fatal(err)
@@ -248,29 +255,29 @@ func TestASuspendedKeyIsAnsweredLikeAnUnknownOne(t *testing.T) {
 	if _, err := b.store.PutSubscription(t.Context(), suspended); err != nil {
 		t.Fatal(err)
 	}
-	response, body := b.post(t, path, demo, "X-Request-Id", "same")
+	response, body := b.post(t, demoPath, demo, "X-Request-Id", "same")
 	if response.StatusCode != 401 || unknown.StatusCode != 401 || body != other || b.calls.Load() != 0 {
 		t.Errorf("got %d %s and %d calls to the model, want 401 %s and none", response.StatusCode, body, b.calls.Load(), other)
 	}
 }
 
 func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(1))
 	for name, test := range map[string]struct {
 		path, body, part string
 		status           int
 		headers          []string
 	}{
-		"not JSON":      {path, `nonsense`, `"param":"body"`, 400, nil},
-		"duplicate":     {path, `{"max_tokens":1,"MAX_TOKENS":2,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
-		"no messages":   {path, `{"messages":[]}`, `"param":"messages"`, 400, nil},
-		"negative cap":  {path, `{"max_tokens":-1,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
-		"unknown model": {path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1), "DeepSeek-R1", 404, nil},
+		"not JSON":      {demoPath, `nonsense`, `"param":"body"`, 400, nil},
+		"duplicate":     {demoPath, `{"max_tokens":1,"MAX_TOKENS":2,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
+		"no messages":   {demoPath, `{"messages":[]}`, `"param":"messages"`, 400, nil},
+		"negative cap":  {demoPath, `{"max_tokens":-1,"messages":[{"role":"user","content":"x"}]}`, `"param":"max_tokens"`, 400, nil},
+		"unknown model": {demoPath, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1), "DeepSeek-R1", 404, nil},
 		"unknown route": {"/nowhere", demo, "route_not_found", 404, nil},
 		"no route":      {"/", demo, "route_not_found", 404, nil}, // the path of the platform's ping
-		"compressed":    {path, demo, "unsupported_content_encoding", 415, []string{"Content-Encoding", "gzip"}},
-		"too large":     {path, `{"x":"` + strings.Repeat("x", 1<<16) + `"}`, "request_too_large", 413, nil},
-		"never fits":    {path, `{"messages":[{"role":"user","content":"` + strings.Repeat("many words ", 400) + `"}]}`, "token_limit_too_small", 413, nil},
+		"compressed":    {demoPath, demo, "unsupported_content_encoding", 415, []string{"Content-Encoding", "gzip"}},
+		"too large":     {demoPath, `{"x":"` + strings.Repeat("x", 1<<16) + `"}`, "request_too_large", 413, nil},
+		"never fits":    {demoPath, `{"messages":[{"role":"user","content":"` + strings.Repeat("many words ", 400) + `"}]}`, "token_limit_too_small", 413, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			response, body := b.post(t, test.path, test.body, append(test.headers, "X-Request-Id", "id-7")...)
@@ -280,10 +287,10 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 			}
 		})
 	}
-	if response, _ := b.post(t, path, demo); response.Header.Get("x-apim-remaining-tokens") != "274" {
+	if response, _ := b.post(t, demoPath, demo); response.Header.Get("x-apim-remaining-tokens") != "274" {
 		t.Errorf("got %s tokens left after one call of 26, want 274: refused calls cost nothing", response.Header.Get("x-apim-remaining-tokens"))
 	}
-	response, err := http.Get(b.URL + path)
+	response, err := http.Get(b.URL + demoPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,12 +302,12 @@ func TestBadInputIsNamedAndCostsNothing(t *testing.T) {
 
 func TestUpstreamsErrorsArePassedOnAndRefunded(t *testing.T) {
 	status := 429
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"error":"upstream's own"}`)
 	})
-	response, body := b.post(t, path, demo)
+	response, body := b.post(t, demoPath, demo)
 	if response.StatusCode != 429 || body != `{"error":"upstream's own"}` || response.Header.Get("Retry-After") != "7" {
 		t.Errorf("got %d %v %s, want upstream's own 429, body and Retry-After", response.StatusCode, response.Header, body)
 	}
@@ -315,13 +322,13 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 	const usage = `data: {"choices":[],"usage":{"prompt_tokens":25,"completion_tokens":75,"total_tokens":100}}` + "\n\n"
 	const done = "data: [DONE]\n\n"
 	var asked string
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		asked = string(body)
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, text+usage+done)
 	})
-	response, body := b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
+	response, body := b.post(t, demoPath, strings.Replace(demo, "{", `{"stream":true,`, 1))
 	if response.StatusCode != 200 || body != text+done || !strings.Contains(asked, `"include_usage":true`) {
 		t.Errorf("got %d %q, asked %s; want 200, the stream without its usage, and include_usage asked for", response.StatusCode, body, asked)
 	}
@@ -331,15 +338,15 @@ func TestAStreamIsRelayedAndChargedByItsUsage(t *testing.T) {
 }
 
 func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, OnStoreDown: limit.FailClosed}, answering(1))
 	b.down.Store(true)
-	response, body := b.post(t, path, demo)
+	response, body := b.post(t, demoPath, demo)
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || !strings.Contains(body, "counters_unavailable") || b.calls.Load() != 0 {
 		t.Errorf("got %d %s and %d calls to the model, want 503 counters_unavailable, Retry-After and none", response.StatusCode, body, b.calls.Load())
 	}
 	b.down.Store(false)
 	asynctest.Eventually(t, "calls are answered with the counters back", func() error {
-		if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+		if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 {
 			return fmt.Errorf("got %d %s, want 200", response.StatusCode, body)
 		}
 		return nil
@@ -347,9 +354,9 @@ func TestNothingIsForwardedWhileTheCountersAreDown(t *testing.T) {
 }
 
 func TestAnExceededQuotaIsA403(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
-	b.post(t, path, demo)
-	response, body := b.post(t, path, demo)
+	b := start(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
+	b.post(t, demoPath, demo)
+	response, body := b.post(t, demoPath, demo)
 	if response.StatusCode != 403 || !strings.Contains(body, "Token quota is exceeded. It is renewed in ") || response.Header.Get("x-apim-remaining-quota-tokens") != "0" {
 		t.Errorf("got %d %v %s, want 403 saying when the quota is renewed, with 0 left", response.StatusCode, response.Header, body)
 	}
@@ -357,13 +364,12 @@ func TestAnExceededQuotaIsA403(t *testing.T) {
 
 func TestHeaderNamesCanBeConfigured(t *testing.T) {
 	names := gateway.HeaderNames{RemainingTokens: "X-Left", TokensConsumed: "X-Took", RemainingQuotaTokens: "X-Quota", RetryAfter: "X-Wait"}
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly},
-		func(c *gateway.Config) { c.Headers = names }, upstream.Timeouts{}, answering(5))
-	response, _ := b.post(t, path, demo)
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 30, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, answering(5), func(c *gateway.Config) { c.Headers = names })
+	response, _ := b.post(t, demoPath, demo)
 	if h := response.Header; h.Get("X-Left") != "0" || h.Get("X-Took") != "30" || h.Get("X-Quota") != "970" {
 		t.Errorf("got headers %v, want X-Left 0, X-Took 30 and X-Quota 970", h)
 	}
-	response, _ = b.post(t, path, demo)
+	response, _ = b.post(t, demoPath, demo)
 	if response.StatusCode != 429 || response.Header.Get("X-Wait") == "" {
 		t.Errorf("a refused call: got %d %v, want 429 with X-Wait", response.StatusCode, response.Header)
 	}

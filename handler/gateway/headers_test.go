@@ -13,7 +13,7 @@ import (
 // another caller.
 func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 	status := http.StatusOK
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 		for name, value := range map[string]string{"Cache-Control": "public, max-age=3600", "Expires": "Thu, 01 Jan 2099 00:00:00 GMT", "Age": "1", "Etag": `"x"`, "Vary": "Accept", "Pragma": "x", "Last-Modified": "Thu, 01 Jan 2009 00:00:00 GMT"} {
 			w.Header().Set(name, value)
 		}
@@ -39,11 +39,11 @@ func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 			}
 		}
 	}
-	whole, _ := b.post(t, path, demo)
-	streamed, _ := b.post(t, path, strings.Replace(demo, "{", `{"stream":true,`, 1))
-	malformed, _ := b.post(t, path, "{")
+	whole, _ := b.post(t, demoPath, demo)
+	streamed, _ := b.post(t, demoPath, strings.Replace(demo, "{", `{"stream":true,`, 1))
+	malformed, _ := b.post(t, demoPath, "{")
 	unknown, _ := b.post(t, "/nowhere", demo)
-	keyless, _ := b.post(t, path, demo, "Api-Key", "")
+	keyless, _ := b.post(t, demoPath, demo, "Api-Key", "")
 	check("an answer", 200, whole)
 	check("a stream", 200, streamed)
 	check("a bad request", 400, malformed)
@@ -54,10 +54,10 @@ func TestNoAnswerIsCachedOrSniffed(t *testing.T) {
 		check("GET "+path, want, answer)
 	}
 	for _, status = range []int{400, 429, 500} {
-		answer, _ := b.post(t, path, demo)
+		answer, _ := b.post(t, demoPath, demo)
 		check("the endpoint's own error", status, answer)
 	}
 	status = http.StatusForbidden
-	answer, _ := b.post(t, path, demo)
+	answer, _ := b.post(t, demoPath, demo)
 	check("an error of the gateway's own", 502, answer)
 }

@@ -12,7 +12,7 @@ import (
 
 // send makes a chat completion call with exactly these headers, pairs of name and
 // value, in this order; a name may be there several times.
-func (b *bench) send(t *testing.T, path string, headers ...string) (*http.Response, string) {
+func (b *fixture) send(t *testing.T, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(demo))
 	if err != nil {
@@ -34,7 +34,7 @@ func (b *bench) send(t *testing.T, path string, headers ...string) (*http.Respon
 }
 
 func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	mistyped := b.key[:len(b.key)-1] + "-" // its checksum doesn't match
 	places := []string{"Api-Key", "Ocp-Apim-Subscription-Key", "X-Api-Key", "Authorization"}
 	value := func(place, key string) string {
@@ -47,7 +47,7 @@ func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
 		for _, other := range places {
 			for _, dummy := range []string{"DUMMY", "unused", "sk-1234", mistyped, "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln", " "} {
 				for _, headers := range [][]string{{real, value(real, b.key), other, value(other, dummy)}, {other, value(other, dummy), real, value(real, b.key)}} {
-					if response, body := b.send(t, path, headers...); response.StatusCode != 200 {
+					if response, body := b.send(t, demoPath, headers...); response.StatusCode != 200 {
 						t.Errorf("the key in %s beside %q in %s: got %d %s, want 200", real, dummy, other, response.StatusCode, body)
 					}
 				}
@@ -63,7 +63,7 @@ func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {
 }
 
 func TestTwoDifferentKeysAreRefused(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	other := subscription.NewKey()
 	for name, test := range map[string]struct {
 		query   string
@@ -88,7 +88,7 @@ func TestTwoDifferentKeysAreRefused(t *testing.T) {
 
 func TestAKeyInTheQueryIsNeitherLoggedNorPassedOn(t *testing.T) {
 	var asked string
-	b := open(t, subscriptiontest.Limits{}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{}, func(w http.ResponseWriter, r *http.Request) {
 		var dump strings.Builder
 		_ = r.Write(&dump)
 		asked = dump.String()

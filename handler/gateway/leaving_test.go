@@ -24,20 +24,20 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 		read string                             // text that the caller reads before it leaves
 		cost charge
 	}{
-		"before the first byte":     {stream, after(events, ""), "", byPrompt},
-		"before upstream's headers": {stream, after(answer, ""), "", byPrompt},
-		"after an event":            {stream, after(events, thought), thought, charge{prompt: true, text: "Let me think of the hour."}},
-		"mid-event":                 {stream, after(events, thought+said+`data: {"choi`), thought + said, byCount},
-		"mid-event, with less read": {stream, after(events, thought+said), thought[:20], byCount},
-		"after usage":               {stream, after(events, thought+said+together), thought + said + together, byUsage},
-		"just after [DONE]":         {stream, after(events, thought+said+together+finished), finished, byUsage},
+		"before the first byte":     {streamBody, after(events, ""), "", byPrompt},
+		"before upstream's headers": {streamBody, after(answer, ""), "", byPrompt},
+		"after an event":            {streamBody, after(events, thoughtEvent), thoughtEvent, charge{prompt: true, text: "Let me think of the hour."}},
+		"mid-event":                 {streamBody, after(events, thoughtEvent+textEvent+`data: {"choi`), thoughtEvent + textEvent, byCount},
+		"mid-event, with less read": {streamBody, after(events, thoughtEvent+textEvent), thoughtEvent[:20], byCount},
+		"after usage":               {streamBody, after(events, thoughtEvent+textEvent+stopAndUsageEvent), thoughtEvent + textEvent + stopAndUsageEvent, byUsage},
+		"just after [DONE]":         {streamBody, after(events, thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), doneEvent, byUsage},
 	} {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
 			t.Run(fmt.Sprint(name, ", reserve ", reserve), func(t *testing.T) {
 				t.Parallel()
 				begun, gone := make(chan struct{}), make(chan struct{})
 				model := test.sent(func() { close(gone) })
-				b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+				b, log := startLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 5000}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body) // only a call that arrived whole costs tokens
 					close(begun)
 					model(w, r)
@@ -60,7 +60,7 @@ func TestACallerThatLeavesPaysForWhatItGot(t *testing.T) {
 				least := charge{prompt: true}.tokens(promptIn(t, test.body))
 				got := line.Prompt + line.Completion
 				if line.Outcome != "client_closed" || got > want || got < least || test.read != "" && got != want {
-					t.Errorf("reported %+v, want client_closed and from %d to %d tokens (the most, if the caller read part of the answer)", line, least, want)
+					t.Errorf("got %+v reported, want client_closed and from %d to %d tokens (the most, if the caller read part of the answer)", line, least, want)
 				}
 				if used := b.spent(t); used != got {
 					t.Errorf("got %d tokens used up and %d reported, want the same", used, got)
@@ -81,8 +81,8 @@ func after(kind func(string, ...func(http.ResponseWriter, *http.Request)) http.H
 }
 
 // leaveAfter makes a call and leaves when the text has arrived.
-func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func()) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
+func (b *fixture) leaveAfter(ctx context.Context, body, text string, leave func()) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+demoPath, strings.NewReader(body))
 	if err != nil {
 		return
 	}
@@ -104,7 +104,7 @@ func (b *bench) leaveAfter(ctx context.Context, body, text string, leave func())
 
 // leaveOnce makes a call, leaves once begun is closed, and returns when the caller has
 // left. The gateway may still be busy with the call.
-func (b *bench) leaveOnce(t *testing.T, body string, begun <-chan struct{}) {
+func (b *fixture) leaveOnce(t *testing.T, body string, begun <-chan struct{}) {
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	gone := make(chan struct{})
@@ -131,10 +131,10 @@ func (s slow) Key(ctx context.Context, _ string) (subscription.KeyRecord, error)
 
 // A caller that leaves while its key is looked up is not counted as refused.
 func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
-	store, reports := slow{asked: make(chan struct{})}, &listener{more: make(chan struct{}, 1)}
-	b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+	store, reports := slow{asked: make(chan struct{})}, &callReports{more: make(chan struct{}, 1)}
+	b := start(t, subscriptiontest.Limits{}, answer(wholeAnswer), func(c *gateway.Config) {
 		c.Directory, c.Telemetry = subscriptiontest.Directory(t, store), reports
-	}, upstream.Timeouts{}, answer(answered))
+	})
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	go func() {
@@ -150,6 +150,6 @@ func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 		t.Error("got an answer, want the call to end with its caller")
 	}
 	if c := reports.next(); c.Outcome != "client_closed" || c.Refused || c.Status != 499 {
-		t.Errorf("reported %q, %d, refused %t; want client_closed, 499, false", c.Outcome, c.Status, c.Refused)
+		t.Errorf("got %q reported, %d, refused %t; want client_closed, 499, false", c.Outcome, c.Status, c.Refused)
 	}
 }

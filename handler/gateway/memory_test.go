@@ -23,11 +23,11 @@ func longCall(bytes int, fields string) string {
 	return fmt.Sprintf(`{%s"messages":[{"role":"user","content":%q}]}`, fields, strings.Repeat("What is the time? ", bytes/18))
 }
 
-// begun makes a call and waits until its answer begins. The caller leaves when the test
+// begin makes a call and waits until its answer begins. The caller leaves when the test
 // ends.
-func (b *bench) begun(t *testing.T, key, body string) *http.Response {
+func (b *fixture) begin(t *testing.T, key, body string) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,12 +40,13 @@ func (b *bench) begun(t *testing.T, key, body string) *http.Response {
 	return response
 }
 
-func ofLargeBodies(budget int64) func(*gateway.Config) {
+// withLargeBodies allows bodies of 4 MiB, within a byte budget.
+func withLargeBodies(budget int64) func(*gateway.Config) {
 	return func(c *gateway.Config) { c.MaxBody, c.Budget = 4<<20, budget }
 }
 
 func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
-	model := events(thought, hang)
+	model := events(thoughtEvent, hang)
 	for name, test := range map[string]struct {
 		limits  subscriptiontest.Limits
 		refuses bool
@@ -56,18 +57,18 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 		"the default":   {subscriptiontest.Limits{TokensPerMinute: 1e6}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t, test.limits, model)
+			b := start(t, test.limits, model)
 			other := b.join(t, "team-b")
 			for range 2 {
-				if got := b.begun(t, b.key, stream).StatusCode; got != http.StatusOK {
+				if got := b.begin(t, b.key, streamBody).StatusCode; got != http.StatusOK {
 					t.Fatalf("got %d for the first calls, want 200", got)
 				}
 			}
-			third := b.begun(t, b.key, stream)
+			third := b.begin(t, b.key, streamBody)
 			if shadowed := third.Header.Get("X-Tollgate-Shadow") == "too_many_concurrent_calls"; shadowed != test.limits.Shadow {
 				t.Errorf("got X-Tollgate-Shadow %q, want too_many_concurrent_calls in it: %t", third.Header.Get("X-Tollgate-Shadow"), test.limits.Shadow)
 			}
-			if got := b.begun(t, other, stream).StatusCode; got != http.StatusOK {
+			if got := b.begin(t, other, streamBody).StatusCode; got != http.StatusOK {
 				t.Errorf("got %d for another subscription's call, want 200", got)
 			}
 			if !test.refuses {
@@ -89,26 +90,26 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 }
 
 func TestTheDefaultIsAHundredConcurrentCalls(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thought, hang))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1e6, Reserve: subscription.ReserveNone}, events(thoughtEvent, hang))
 	for i := range 101 {
 		want := http.StatusOK
 		if i == 100 {
 			want = http.StatusTooManyRequests
 		}
-		if got := b.begun(t, b.key, stream).StatusCode; got != want {
+		if got := b.begin(t, b.key, streamBody).StatusCode; got != want {
 			t.Fatalf("call %d: got %d, want %d", i+1, got, want)
 		}
 	}
 }
 
 func TestAnEndedCallNoLongerCounts(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1e6, MaxConcurrent: new(int64(1))}, answering(5))
 	for i := range 5 {
-		if response, body := b.post(t, path, demo); response.StatusCode != http.StatusOK {
+		if response, body := b.post(t, demoPath, demo); response.StatusCode != http.StatusOK {
 			t.Fatalf("call %d: got %d %s, want 200", i+1, response.StatusCode, body)
 		}
 		b.serving.Wait()
-		if response, _ := b.post(t, path, `{}`); response.StatusCode != http.StatusBadRequest {
+		if response, _ := b.post(t, demoPath, `{}`); response.StatusCode != http.StatusBadRequest {
 			t.Fatalf("got %d for a call without messages, want 400", response.StatusCode)
 		}
 		b.serving.Wait()
@@ -121,13 +122,13 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 	const budget = 2 << 20
 	end := make(chan struct{})
 	body := longCall(budget/2-1<<16, `"stream":true,`)
-	b, log := openLarge(t, budget, events(thought, func(w http.ResponseWriter, _ *http.Request) {
+	b, log := startLarge(t, budget, events(thoughtEvent, func(w http.ResponseWriter, _ *http.Request) {
 		<-end
-		_, _ = io.WriteString(w, stopped+finished)
+		_, _ = io.WriteString(w, stopEvent+doneEvent)
 	}))
 	var streams []*http.Response
 	for range 3 { // two bodies at once would exceed the subscription's share
-		response := b.begun(t, b.key, body)
+		response := b.begin(t, b.key, body)
 		if response.StatusCode != http.StatusOK {
 			t.Fatalf("got status %d, want 200", response.StatusCode)
 		}
@@ -135,23 +136,24 @@ func TestABodyIsDroppedOnceItsStreamHasBegun(t *testing.T) {
 	}
 	close(end)
 	for _, s := range streams {
-		if text, err := io.ReadAll(s.Body); err != nil || !strings.HasSuffix(string(text), finished) {
+		if text, err := io.ReadAll(s.Body); err != nil || !strings.HasSuffix(string(text), doneEvent) {
 			t.Errorf("got %v: %q, want a stream to its end", err, text)
 		}
 		prompt, completion := promptIn(t, body), textOf("Let me think of the hour.")
 		if got := log.call(t); got.Status != 200 || got.Outcome != "" || got.Prompt != prompt || got.Completion != completion {
-			t.Errorf("reported %+v, want 200 without an outcome, %d prompt tokens and %d completion tokens", got, prompt, completion)
+			t.Errorf("got %+v reported, want 200 without an outcome, %d prompt tokens and %d completion tokens", got, prompt, completion)
 		}
 	}
 }
 
-func openLarge(t *testing.T, budget int64, model http.HandlerFunc) (*bench, lines) {
+// startLarge starts a gateway with large bodies and a byte budget, and returns its log.
+func startLarge(t *testing.T, budget int64, model http.HandlerFunc) (*fixture, logLines) {
 	t.Helper()
-	log := make(lines, 100)
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
-		ofLargeBodies(budget)(c)
+	log := make(logLines, 100)
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, model, func(c *gateway.Config) {
+		withLargeBodies(budget)(c)
 		c.Log = slog.New(slog.NewJSONHandler(log, nil))
-	}, upstream.Timeouts{}, model)
+	})
 	return b, log
 }
 
@@ -159,19 +161,19 @@ func openLarge(t *testing.T, budget int64, model http.HandlerFunc) (*bench, line
 func TestABodyIsKeptForTheNextEndpoint(t *testing.T) {
 	body := longCall(1<<20, `"stream":true,`)
 	received := make(chan int, 1)
-	change := before(t,
-		upstream.Endpoint{Name: "a", Shape: shape.OpenAI, Priority: 1, URL: serving(t, events("", cut))},
-		upstream.Endpoint{Name: "b", Shape: shape.OpenAI, Priority: 2, URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+	change := withEndpoints(t,
+		upstream.Endpoint{Name: "a", Shape: shape.OpenAI, Priority: 1, URL: serve(t, events("", cut))},
+		upstream.Endpoint{Name: "b", Shape: shape.OpenAI, Priority: 2, URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 			all, _ := io.ReadAll(r.Body)
 			received <- len(all)
-			events(thought+together+finished)(w, r)
+			events(thoughtEvent+stopAndUsageEvent+doneEvent)(w, r)
 		})})
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, func(c *gateway.Config) {
-		ofLargeBodies(32 << 20)(c)
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, hang, func(c *gateway.Config) {
+		withLargeBodies(32 << 20)(c)
 		change(c)
-	}, upstream.Timeouts{}, hang)
-	response, text := b.post(t, path, strings.Replace(body, "{", `{"model":"DeepSeek-R1",`, 1))
-	if response.StatusCode != http.StatusOK || response.Header.Get("X-Tollgate-Upstream") != "b" || !strings.HasSuffix(text, finished) {
+	})
+	response, text := b.post(t, demoPath, strings.Replace(body, "{", `{"model":"DeepSeek-R1",`, 1))
+	if response.StatusCode != http.StatusOK || response.Header.Get("X-Tollgate-Upstream") != "b" || !strings.HasSuffix(text, doneEvent) {
 		t.Fatalf("got %d from endpoint %q: %q; want 200 from b, to its end", response.StatusCode, response.Header.Get("X-Tollgate-Upstream"), text)
 	}
 	if n := <-received; n < len(body) {
@@ -197,11 +199,11 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 	} {
 		for _, sized := range []bool{true, false} {
 			t.Run(fmt.Sprint(name, ", sized ", sized), func(t *testing.T) {
-				b := openWith(t, test.limits, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(200_000))
+				b := start(t, test.limits, answering(200_000), withLargeBodies(16<<20))
 				if got, text := b.sendBody(t, strings.NewReader("x"+longCall(1<<20, ""))); got.StatusCode != http.StatusBadRequest {
 					t.Fatalf("got %d %s for a body that isn't JSON while tokens are left, want 400", got.StatusCode, text)
 				}
-				if got, text := b.post(t, path, demo); got.StatusCode != http.StatusOK {
+				if got, text := b.post(t, demoPath, demo); got.StatusCode != http.StatusOK {
 					t.Fatalf("got %d %s for the call that spends everything, want 200", got.StatusCode, text)
 				}
 				var from io.Reader = strings.NewReader("x" + longCall(1<<20, ""))
@@ -215,7 +217,7 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 				if test.want == 400 {
 					return
 				}
-				small, _ := b.post(t, path, demo)
+				small, _ := b.post(t, demoPath, demo)
 				if got.StatusCode != small.StatusCode || got.Header.Get("Retry-After") == "" || got.Header.Get("x-apim-remaining-tokens") != small.Header.Get("x-apim-remaining-tokens") {
 					t.Errorf("got %d %v, want Retry-After, and the status and x-apim-remaining-tokens of a small body's answer: %d %v", got.StatusCode, got.Header, small.StatusCode, small.Header)
 				}
@@ -228,9 +230,9 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 }
 
 // sendBody sends a call, whose body may have no declared size.
-func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) {
+func (b *fixture) sendBody(t *testing.T, body io.Reader) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, body)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +251,7 @@ func (b *bench) sendBody(t *testing.T, body io.Reader) (*http.Response, string) 
 
 // A body without a Content-Length is read like any other, up to the limit.
 func TestABodyOfUnknownSizeIsReadUpToTheLimit(t *testing.T) {
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, ofLargeBodies(16<<20), upstream.Timeouts{}, answering(5))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1e9}, answering(5), withLargeBodies(16<<20))
 	for bytes, want := range map[int]int{1 << 10: 200, 1<<16 - 100: 200, 1<<16 + 100: 200, 2 << 20: 200, 4<<20 - 200: 200, 4<<20 + 200: 413} {
 		got, text := b.sendBody(t, io.MultiReader(strings.NewReader(longCall(bytes, ""))))
 		if got.StatusCode != want {

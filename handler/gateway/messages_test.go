@@ -17,37 +17,38 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// A claude is a gateway in front of an endpoint of the anthropic shape.
-type claude struct {
-	*bench
+// An anthropicFixture is a gateway in front of an endpoint of the anthropic shape.
+type anthropicFixture struct {
+	*fixture
 	endpoint *fakemodel.Endpoint
 	asked    atomic.Pointer[http.Request] // the last request at the endpoint
 }
 
-func openClaude(t *testing.T, limits subscriptiontest.Limits) *claude {
+// startAnthropic starts a gateway in front of the fake model's Messages API.
+func startAnthropic(t *testing.T, limits subscriptiontest.Limits) *anthropicFixture {
 	t.Helper()
-	c := &claude{endpoint: &fakemodel.Endpoint{}}
+	c := &anthropicFixture{endpoint: &fakemodel.Endpoint{}}
 	limits.TokenQuotaPeriod = "Yearly"
 	if limits.TokenQuota == 0 {
 		limits.TokenQuota = 1_000_000
 	}
-	c.bench = openWith(t, limits, func(config *gateway.Config) {
-		at := upstream.Endpoint{Shape: shape.Anthropic, Key: secret.New(fakemodel.Key), URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+	c.fixture = start(t, limits, nil, func(config *gateway.Config) {
+		at := upstream.Endpoint{Shape: shape.Anthropic, Key: secret.New(fakemodel.Key), URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 			c.asked.Store(r)
 			c.endpoint.ServeHTTP(w, r)
 		})}
 		config.Upstream, config.Models = newUpstream(t, upstream.Timeouts{}, at), []string{"claude-sonnet-5", "claude-haiku-5-5"}
-	}, upstream.Timeouts{}, nil)
+	})
 	return c
 }
 
 // message sends a body as Anthropic's clients do.
-func (c *claude) message(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
+func (c *anthropicFixture) message(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	return c.post(t, path, body, append([]string{"Api-Key", "", "X-Api-Key", c.key, "Anthropic-Version", "2023-06-01"}, headers...)...)
 }
 
-const hello = `{"model":"claude-sonnet-5","max_tokens":200,"messages":[{"role":"user","content":"What time is it?"}]}`
+const messageBody = `{"model":"claude-sonnet-5","max_tokens":200,"messages":[{"role":"user","content":"What time is it?"}]}`
 
 func TestAMessageIsChargedWhatItsEndpointBills(t *testing.T) {
 	for name, test := range map[string]struct{ fields, behaviour string }{
@@ -60,12 +61,12 @@ func TestAMessageIsChargedWhatItsEndpointBills(t *testing.T) {
 		"cut short":  {"", "completion=900"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := openClaude(t, subscriptiontest.Limits{})
+			c := startAnthropic(t, subscriptiontest.Limits{})
 			c.endpoint.Behaviour, _ = fakemodel.Behaviour{}.With(test.behaviour)
 			for _, stream := range []string{"", `"stream":true,`} {
 				before := c.endpoint.Billed()
 				charged := c.spent(t)
-				response, body := c.message(t, "/v1/messages", strings.Replace(hello, "{", "{"+stream+test.fields, 1), "Anthropic-Beta", "compact-2026-01-12")
+				response, body := c.message(t, "/v1/messages", strings.Replace(messageBody, "{", "{"+stream+test.fields, 1), "Anthropic-Beta", "compact-2026-01-12")
 				if response.StatusCode != 200 || !strings.Contains(body, `"output_tokens"`) || stream != "" && !strings.HasSuffix(body, "{\"type\":\"message_stop\"}\n\n") {
 					t.Fatalf("%s: got %d %s, want a whole answer with its usage", stream, response.StatusCode, body)
 				}
@@ -87,9 +88,9 @@ func TestAMessageWithoutItsUsageIsBounded(t *testing.T) {
 				if stream == "" && strings.HasPrefix(behaviour, "fail") {
 					continue // the endpoint writes and bills nothing but the prompt of a failed answer
 				}
-				c := openClaude(t, subscriptiontest.Limits{Reserve: reserve})
+				c := startAnthropic(t, subscriptiontest.Limits{Reserve: reserve})
 				c.endpoint.Behaviour, _ = fakemodel.Behaviour{}.With(behaviour)
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL+"/v1/messages", strings.NewReader(strings.Replace(hello, "{", "{"+stream, 1)))
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL+"/v1/messages", strings.NewReader(strings.Replace(messageBody, "{", "{"+stream, 1)))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -110,7 +111,7 @@ func TestAMessageWithoutItsUsageIsBounded(t *testing.T) {
 }
 
 // readAll makes a call and reads its answer as far as it comes.
-func (c *claude) readAll(request *http.Request) {
+func (c *anthropicFixture) readAll(request *http.Request) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return // the gateway may cut an answer before it begins
@@ -122,9 +123,9 @@ func (c *claude) readAll(request *http.Request) {
 }
 
 func TestAMessagesHeadersAndQueryReachTheEndpoint(t *testing.T) {
-	c := openClaude(t, subscriptiontest.Limits{})
+	c := startAnthropic(t, subscriptiontest.Limits{})
 	for _, path := range []string{"/anthropic/v1/messages", "/v1/messages", "/inference/anthropic/v1/messages", "/v1/messages/count_tokens"} {
-		response, body := c.message(t, path+"?beta=true&subscription-key="+c.key, hello, "Anthropic-Beta", "a-2025-01-01,b-2025-01-01", "X-Stainless-Lang", "js", "User-Agent", "canary", "Cookie", "canary")
+		response, body := c.message(t, path+"?beta=true&subscription-key="+c.key, messageBody, "Anthropic-Beta", "a-2025-01-01,b-2025-01-01", "X-Stainless-Lang", "js", "User-Agent", "canary", "Cookie", "canary")
 		asked := c.asked.Load()
 		if response.StatusCode != 200 {
 			t.Fatalf("%s: got %d %s, want 200", path, response.StatusCode, body)
@@ -143,8 +144,8 @@ func TestAMessagesHeadersAndQueryReachTheEndpoint(t *testing.T) {
 }
 
 func TestCountingAMessagesTokensCostsNothing(t *testing.T) {
-	c := openClaude(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReserveNone})
-	if response, body := c.message(t, "/v1/messages", strings.Replace(hello, "200", "150", 1), fakemodel.Header, "x"); response.StatusCode != 200 {
+	c := startAnthropic(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReserveNone})
+	if response, body := c.message(t, "/v1/messages", strings.Replace(messageBody, "200", "150", 1), fakemodel.Header, "x"); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
 	c.serving.Wait()
@@ -162,36 +163,36 @@ func TestCountingAMessagesTokensCostsNothing(t *testing.T) {
 }
 
 func TestTheGatewaysErrorsHaveAnthropicsFormForItsClients(t *testing.T) {
-	c := openClaude(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReservePrompt})
+	c := startAnthropic(t, subscriptiontest.Limits{TokensPerMinute: 100, Reserve: subscription.ReservePrompt})
 	for _, test := range []struct {
 		name, path, body string
 		headers          []string
 		status           int
 		kind, code       string
 	}{
-		{"a wrong key", "/v1/messages", hello, []string{"X-Api-Key", "wrong"}, 401, "authentication_error", "invalid_api_key"},
-		{"no version", "/anthropic/v1/messages", hello, []string{"X-Api-Key", "wrong", "Anthropic-Version", ""}, 401, "authentication_error", "invalid_api_key"},
-		{"no such model", "/v1/messages", strings.Replace(hello, "claude-sonnet-5", "other", 1), nil, 404, "not_found_error", "model_not_found"},
-		{"a bad field", "/v1/messages", strings.Replace(hello, "200", "1e3", 1), nil, 400, "invalid_request_error", "invalid_request"},
+		{"a wrong key", "/v1/messages", messageBody, []string{"X-Api-Key", "wrong"}, 401, "authentication_error", "invalid_api_key"},
+		{"no version", "/anthropic/v1/messages", messageBody, []string{"X-Api-Key", "wrong", "Anthropic-Version", ""}, 401, "authentication_error", "invalid_api_key"},
+		{"no such model", "/v1/messages", strings.Replace(messageBody, "claude-sonnet-5", "other", 1), nil, 404, "not_found_error", "model_not_found"},
+		{"a bad field", "/v1/messages", strings.Replace(messageBody, "200", "1e3", 1), nil, 400, "invalid_request_error", "invalid_request"},
 		{"a bad count", "/v1/messages/count_tokens", `{"model":"claude-sonnet-5"}`, nil, 400, "invalid_request_error", "invalid_request"},
-		{"no such path", "/v1/messages/batches", hello, nil, 404, "not_found_error", "route_not_found"},
-		{"another API's path", "/v1/files", hello, nil, 404, "not_found_error", "route_not_found"},
-		{"too large", "/v1/messages", strings.Replace(hello, "What", strings.Repeat("What ", 200), 1), nil, 413, "request_too_large", "token_limit_too_small"},
+		{"no such path", "/v1/messages/batches", messageBody, nil, 404, "not_found_error", "route_not_found"},
+		{"another API's path", "/v1/files", messageBody, nil, 404, "not_found_error", "route_not_found"},
+		{"too large", "/v1/messages", strings.Replace(messageBody, "What", strings.Repeat("What ", 200), 1), nil, 413, "request_too_large", "token_limit_too_small"},
 	} {
 		response, body := c.message(t, test.path, test.body, test.headers...)
 		c.checkError(t, test.name, response, body, test.status, test.kind, test.code)
 	}
 	c.endpoint.Behaviour.Completion = 150
-	c.message(t, "/v1/messages", hello)
+	c.message(t, "/v1/messages", messageBody)
 	c.serving.Wait()
-	response, body := c.message(t, "/v1/messages", hello)
+	response, body := c.message(t, "/v1/messages", messageBody)
 	c.checkError(t, "the limit", response, body, 429, "rate_limit_error", "token_limit_exceeded")
 	if response.Header.Get("Retry-After") == "" {
 		t.Errorf("got the headers %v, want Retry-After", response.Header)
 	}
 }
 
-func (c *claude) checkError(t *testing.T, name string, response *http.Response, body string, status int, kind, code string) {
+func (c *anthropicFixture) checkError(t *testing.T, name string, response *http.Response, body string, status int, kind, code string) {
 	t.Helper()
 	var got struct {
 		Type  string
@@ -205,13 +206,13 @@ func (c *claude) checkError(t *testing.T, name string, response *http.Response, 
 }
 
 func TestTheEndpointsOwnMessageErrorsPass(t *testing.T) {
-	c := openClaude(t, subscriptiontest.Limits{})
+	c := startAnthropic(t, subscriptiontest.Limits{})
 	c.endpoint.Behaviour.Status = 413
-	if response, body := c.message(t, "/v1/messages", hello); response.StatusCode != 413 || !strings.Contains(body, `"type":"request_too_large"`) {
+	if response, body := c.message(t, "/v1/messages", messageBody); response.StatusCode != 413 || !strings.Contains(body, `"type":"request_too_large"`) {
 		t.Errorf("got %d %s, want the endpoint's 413", response.StatusCode, body)
 	}
 	c.endpoint.Behaviour.Status = 529
-	if response, body := c.message(t, "/v1/messages", hello); response.StatusCode != 529 || !strings.Contains(body, "overloaded_error") {
+	if response, body := c.message(t, "/v1/messages", messageBody); response.StatusCode != 529 || !strings.Contains(body, "overloaded_error") {
 		t.Errorf("got %d %s, want the endpoint's 529", response.StatusCode, body)
 	}
 	c.serving.Wait()
@@ -221,7 +222,7 @@ func TestTheEndpointsOwnMessageErrorsPass(t *testing.T) {
 }
 
 func TestModelsAreListedInAnthropicsFormForItsClients(t *testing.T) {
-	c := openClaude(t, subscriptiontest.Limits{})
+	c := startAnthropic(t, subscriptiontest.Limits{})
 	get := func(path string, headers ...string) (body string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.URL+path, nil)
 		if err != nil {

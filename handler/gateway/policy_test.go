@@ -17,7 +17,6 @@ import (
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/tokens"
-	"tollgate/handler/upstream"
 )
 
 // caps are the caps in a body sent upstream.
@@ -99,8 +98,8 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked caps
-			b := open(t, test.limits, recording(t, &asked, 30))
-			response, body := b.post(t, path, with(test.fields))
+			b := start(t, test.limits, recording(t, &asked, 30))
+			response, body := b.post(t, demoPath, with(test.fields))
 			if response.StatusCode != test.status || asked.String() != test.want {
 				t.Errorf("got %d with %q asked for: %s; want %d with %q", response.StatusCode, asked, body, test.status, test.want)
 			}
@@ -113,25 +112,26 @@ func TestACapIsPutOnCallsWithoutOne(t *testing.T) {
 func TestShadowCutsNoAnswerShort(t *testing.T) {
 	for most, want := range map[int64]string{0: "", 200: "max_tokens=200"} {
 		var asked caps
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: most}, recording(t, &asked, 120))
 		for range 2 {
-			if response, body := b.post(t, path, demo); response.StatusCode != 200 || asked.String() != want {
+			if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 || asked.String() != want {
 				t.Errorf("got %d with %q asked for: %s; want %q", response.StatusCode, asked, body, want)
 			}
 		}
 	}
 }
 
-func openFor(t *testing.T, models []string, limits subscriptiontest.Limits, model http.HandlerFunc) *bench {
+// startFor starts a gateway with these models.
+func startFor(t *testing.T, models []string, limits subscriptiontest.Limits, model http.HandlerFunc) *fixture {
 	t.Helper()
-	return openWith(t, limits, func(c *gateway.Config) { c.Models = models }, upstream.Timeouts{}, model)
+	return start(t, limits, model, func(c *gateway.Config) { c.Models = models })
 }
 
 func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 	for model, want := range map[string]string{"DeepSeek-R1": "max_tokens=5", "gpt-4o": "max_tokens=5", "o3-mini": "max_completion_tokens=5", "GPT-5.1": "max_completion_tokens=5", "o10": "max_tokens=5"} {
 		var asked caps
-		b := openFor(t, []string{model}, subscriptiontest.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
-		response, body := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", model, 1))
+		b := startFor(t, []string{model}, subscriptiontest.Limits{MaxCompletionTokens: 5}, recording(t, &asked, 30))
+		response, body := b.post(t, demoPath, strings.Replace(demo, "DeepSeek-R1", model, 1))
 		if response.StatusCode != 200 || asked.String() != want {
 			t.Errorf("%s: got %d with %q asked for: %s; want %q", model, response.StatusCode, asked, body, want)
 		}
@@ -140,22 +140,22 @@ func TestMaxCompletionTokensIsSentToModelsThatReadNoOtherCap(t *testing.T) {
 
 func TestFullReservationNeverExceedsTheLimit(t *testing.T) {
 	var asked caps
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 200}, recording(t, &asked, 225))
 	for i, want := range []struct {
 		status int
 		cap    string
 		left   string
 	}{{200, "max_tokens=200", "75"}, {200, fmt.Sprintf("max_tokens=%d", 75-promptOf(t)), "0"}, {429, "", "0"}} {
 		asked = caps{}
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		if response.StatusCode != want.status || asked.String() != want.cap || response.Header.Get("x-apim-remaining-tokens") != want.left {
 			t.Errorf("call %d: got %d with %q asked for and %s left: %s; want %+v", i+1, response.StatusCode, asked, response.Header.Get("x-apim-remaining-tokens"), body, want)
 		}
 	}
 }
 
-// join adds another subscription of the bench's tier and returns its key.
-func (b *bench) join(t *testing.T, id string) string {
+// join adds another subscription of the fixture's tier and returns its key.
+func (b *fixture) join(t *testing.T, id string) string {
 	t.Helper()
 	return subscriptiontest.Seed(t, b.store, subscription.Tier{ID: "demo"}, id)
 }
@@ -175,10 +175,10 @@ func TestAForgedAddressDoesNotChangeTheCounter(t *testing.T) {
 		"the host's list":         {gateway.Addresses{Host: true}, "X-Forwarded-For", []string{"192.0.2.1, 198.51.100.1", "192.0.2.2, 198.51.100.1", "198.51.100.1"}},
 		"a Front Door not chosen": {gateway.Addresses{FrontEnd: true}, "X-Azure-Clientip", []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}},
 	} {
-		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, func(c *gateway.Config) { c.Addresses = test.believed }, upstream.Timeouts{}, answering(5))
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}"}, answering(5), func(c *gateway.Config) { c.Addresses = test.believed })
 		for i, value := range test.values {
 			want := strconv.Itoa(300 - 30*(i+1))
-			if response, body := b.post(t, path, demo, test.header, value); response.Header.Get("x-apim-remaining-tokens") != want {
+			if response, body := b.post(t, demoPath, demo, test.header, value); response.Header.Get("x-apim-remaining-tokens") != want {
 				t.Errorf("%s, call %d: got %s left: %s; want %s", name, i+1, response.Header.Get("x-apim-remaining-tokens"), body, want)
 			}
 		}
@@ -193,13 +193,13 @@ func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 		"{header:X-Team}":      {"270", "240", "210", "180"},
 		"{model}{header:Tier}": {"270", "240", "210", "180"},
 	} {
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}, recording(t, &asked, 30))
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: subscription.CounterKey(template)}, recording(t, &asked, 30))
 		other := b.join(t, "team-b")
 		for i, headers := range [][]string{
 			{"Client-Ip", "192.0.2.1:5"}, {"Client-Ip", "192.0.2.2:5"},
 			{"Client-Ip", "192.0.2.1:6", "Api-Key", other}, {"Client-Ip", "192.0.2.2:6", "Api-Key", other},
 		} {
-			response, body := b.post(t, path, demo, headers...)
+			response, body := b.post(t, demoPath, demo, headers...)
 			if left := response.Header.Get("x-apim-remaining-tokens"); left != want[i] {
 				t.Errorf("%s, call %d: got %s left: %d %s; want %s", template, i+1, left, response.StatusCode, body, want[i])
 			}
@@ -209,17 +209,17 @@ func TestTheCounterKeyDecidesWhichCallsCountTogether(t *testing.T) {
 
 func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 	var asked caps
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, Shadow: true, Reserve: subscription.ReserveFull, MaxCompletionTokens: 250}, recording(t, &asked, 270))
 	for i, want := range []struct{ shadow, asked, left string }{
 		{"", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"}, {"token_limit_exceeded", "max_tokens=250", "30"},
 	} {
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		h := response.Header
 		if response.StatusCode != 200 || h.Get("X-Tollgate-Shadow") != want.shadow || asked.String() != want.asked || h.Get("X-Apim-Remaining-Tokens") != want.left || h.Get("X-Apim-Tokens-Consumed") != "270" || h.Get("Retry-After") != "" {
 			t.Errorf("call %d: got %d, %v, asked for %s: %s; want 200, %+v", i+1, response.StatusCode, h, asked, body, want)
 		}
 	}
-	response, _ := b.post(t, path, with(`"max_tokens":1000,`))
+	response, _ := b.post(t, demoPath, with(`"max_tokens":1000,`))
 	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "token_limit_too_small" {
 		t.Errorf("a call that never fits: got %d %v, want 200 and X-Tollgate-Shadow token_limit_too_small", response.StatusCode, response.Header)
 	}
@@ -233,22 +233,22 @@ func TestShadowReportsRefusalsAndRefusesNothing(t *testing.T) {
 }
 
 func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
-	response, body := b.post(t, path, with(`"max_tokens":400,`))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, BurstTokens: 20, Reserve: subscription.ReserveFull}, answering(1))
+	response, body := b.post(t, demoPath, with(`"max_tokens":400,`))
 	if want := fmt.Sprintf("The call needs %d tokens, %d tokens more than the limit ever has.", 400+promptOf(t), 80+promptOf(t)); response.StatusCode != 413 ||
 		!strings.Contains(body, want) || !strings.Contains(body, "max_tokens") || response.Header.Get("Retry-After") != "" || response.Header.Get("x-apim-retry-after") != "" {
 		t.Errorf("got %d %v %s, want 413 with %q and max_tokens, and without Retry-After", response.StatusCode, response.Header, body, want)
 	}
-	if response, _ := b.post(t, path, with(`"max_tokens":200,`)); response.StatusCode != 200 {
+	if response, _ := b.post(t, demoPath, with(`"max_tokens":200,`)); response.StatusCode != 200 {
 		t.Errorf("a call that fits: got %d, want 200", response.StatusCode)
 	}
 }
 
 // A quota's message begins as API Management's does, and says when the quota is renewed.
 func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
-	b.post(t, path, demo)
-	response, body := b.post(t, path, demo)
+	b := start(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))
+	b.post(t, demoPath, demo)
+	response, body := b.post(t, demoPath, demo)
 	var seconds int
 	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || seconds < 1 || seconds > 3600 {
 		t.Fatalf("got Retry-After %q, want 1 to 3600 s", response.Header.Get("Retry-After"))
@@ -296,25 +296,25 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 				counters = append(counters, c.Counter)
 			}
 			model := answering(90) // a call takes 115
-			first := openWith(t, before, over, upstream.Timeouts{}, model)
-			first.post(t, path, demo)
+			first := start(t, before, model, over)
+			first.post(t, demoPath, demo)
 			if err := counters[0].Close(t.Context()); err != nil { // writes all its charges
 				t.Fatal(err)
 			}
-			older := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
+			older := start(t, before, model, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) })
 			older.key = first.key
 			older.get(t, "/v1/models") // reads the older tier into its directory
-			first.change(t, test.after)
-			newer := openWith(t, before, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, model)
+			first.setLimits(t, test.after)
+			newer := start(t, before, model, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) })
 			newer.key = first.key
-			response, body := newer.post(t, path, demo)
+			response, body := newer.post(t, demoPath, demo)
 			if left, quota := response.Header.Get("x-apim-remaining-tokens"), response.Header.Get("x-apim-remaining-quota-tokens"); response.StatusCode != test.status || left != test.left || quota != test.quota {
 				t.Errorf("the newer: got %d with %s and %s left: %s; want %d with %s and %s", response.StatusCode, left, quota, body, test.status, test.left, test.quota)
 			}
 			if err := counters[2].Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			response, body = older.post(t, path, demo)
+			response, body = older.post(t, demoPath, demo)
 			if left := response.Header.Get("x-apim-remaining-tokens"); left != test.other {
 				t.Errorf("the older: got %d with %s left: %s; want %s", response.StatusCode, left, body, test.other)
 			}
@@ -322,8 +322,8 @@ func TestAChangedTierAppliesAtOnceAndResetsNothing(t *testing.T) {
 	}
 }
 
-// change gives the bench's tier other limits.
-func (b *bench) change(t *testing.T, limits subscriptiontest.Limits) {
+// setLimits gives the fixture's tier other limits.
+func (b *fixture) setLimits(t *testing.T, limits subscriptiontest.Limits) {
 	t.Helper()
 	tier, err := b.store.Tier(t.Context(), "demo")
 	if err != nil {

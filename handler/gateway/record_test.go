@@ -11,7 +11,6 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/ledger"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 // totals is a ledger that only sums, by subscription and model.
@@ -39,20 +38,20 @@ func (l *totals) recorded() map[[2]string]ledger.Totals {
 	return maps.Clone(l.all)
 }
 
-// openRecorded is a bench whose calls are summed.
-func openRecorded(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) (*bench, *totals) {
+// startRecorded starts a gateway, and sums in a ledger what its calls used.
+func startRecorded(t *testing.T, limits subscriptiontest.Limits, model http.HandlerFunc) (*fixture, *totals) {
 	t.Helper()
 	l := &totals{}
-	return openWith(t, limits, func(c *gateway.Config) { c.Ledger = l }, upstream.Timeouts{}, model), l
+	return start(t, limits, model, func(c *gateway.Config) { c.Ledger = l }), l
 }
 
 func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
-	b, l := openRecorded(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
+	b, l := startRecorded(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(233, 184))
 	for range 5 { // two are answered, three refused
-		b.post(t, path, demo)
+		b.post(t, demoPath, demo)
 	}
-	b.post(t, path, `{"messages":1}`)
-	b.post(t, path, demo, "Api-Key", "wrong")
+	b.post(t, demoPath, `{"messages":1}`)
+	b.post(t, demoPath, demo, "Api-Key", "wrong")
 	b.get(t, "/usage")
 	b.get(t, "/openai/v1/models")
 	b.serving.Wait()
@@ -84,8 +83,8 @@ func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
 		}, ledger.Totals{Calls: 1, UnknownUsage: 1, PromptTokens: 25, CompletionTokens: 1, Unpriced: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, l := openRecorded(t, world.limits, world.model)
-			b.post(t, path, demo)
+			b, l := startRecorded(t, world.limits, world.model)
+			b.post(t, demoPath, demo)
 			b.serving.Wait()
 			if diff := cmp.Diff(map[[2]string]ledger.Totals{{"team-a", "DeepSeek-R1"}: world.want}, l.recorded()); diff != "" {
 				t.Errorf("the ledger (-want +got):\n%s", diff)

@@ -8,11 +8,10 @@ import (
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 func TestPathsMadeFromABaseURLAreServed(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	for _, path := range []string{
 		"/chat/completions", "/inference/chat/completions", "/openai/chat/completions", "/inference/openai/chat/completions", "/v1/chat/completions",
 		"//openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21", "/openai//deployments/DeepSeek-R1//chat/completions",
@@ -36,9 +35,9 @@ func TestPathsMadeFromABaseURLAreServed(t *testing.T) {
 }
 
 func TestOneModelIsDescribed(t *testing.T) {
-	b := openWith(t, subscriptiontest.Limits{Models: []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3"}}, func(c *gateway.Config) {
+	b := start(t, subscriptiontest.Limits{Models: []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3"}}, answering(1), func(c *gateway.Config) {
 		c.Models = []string{"DeepSeek-R1", "deepseek-ai/DeepSeek-V3", "gpt-4o"}
-	}, upstream.Timeouts{}, answering(1))
+	})
 	for _, at := range []string{"/models/", "/v1/models/", "/openai/v1/models/", "/openai/models/", "/inference/v1//models/"} {
 		for name, id := range map[string]string{"DeepSeek-R1": "DeepSeek-R1", "DeepSeek-R1/": "DeepSeek-R1", "deepseek-ai/DeepSeek-V3": "deepseek-ai/DeepSeek-V3",
 			"deepseek-ai%2FDeepSeek-V3": "deepseek-ai/DeepSeek-V3", "deepseek-ai%252FDeepSeek-V3": "deepseek-ai/DeepSeek-V3"} {
@@ -67,7 +66,7 @@ func TestOneModelIsDescribed(t *testing.T) {
 }
 
 func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	for path, want := range map[string]string{
 		"/openai/v1/responses/resp_1/nothing":     "nothing at this path",
 		"/models/images/embeddings":               "images",
@@ -101,7 +100,7 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 
 // Anthropic's clients read only errors that have a type at the top level.
 func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{}, answering(1))
+	b := start(t, subscriptiontest.Limits{}, answering(1))
 	for path, headers := range map[string][]string{
 		"/anthropic/v1/messages/batches": nil, "/v1/messages/batches": nil, "/messages": nil, "/inference/anthropic/v1/complete": nil,
 		"/v1/complete": {"Anthropic-Version", "2023-06-01"},
@@ -123,7 +122,7 @@ func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
 	}
 }
 
-func (b *bench) answerTo(t *testing.T, request *http.Request) (status int, body string) {
+func (b *fixture) answerTo(t *testing.T, request *http.Request) (status int, body string) {
 	t.Helper()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,37 +15,41 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-// openRules opens a bench whose tier has rules as operators give them, and whose
+// startRules starts a gateway whose tier has rules as operators give them, and whose
 // subscription is in a group with these limits.
-func openRules(t *testing.T, rules, groupLimits string, upstream http.HandlerFunc) *bench {
+func startRules(t *testing.T, rules, groupLimits string, upstream http.HandlerFunc) *fixture {
 	t.Helper()
-	b := open(t, subscriptiontest.Limits{}, upstream)
+	b := start(t, subscriptiontest.Limits{}, upstream)
 	b.setRules(t, rules, groupLimits)
 	return b
 }
 
 // setRules gives the tier rules as operators give them, and puts the subscription into a
-// group with these limits.
-func (b *bench) setRules(t *testing.T, rules, groupLimits string) {
+// group with these limits; empty: into none.
+func (b *fixture) setRules(t *testing.T, rules, groupLimits string) {
 	t.Helper()
 	tier, e1 := b.store.Tier(t.Context(), "demo")
 	e2 := json.Unmarshal([]byte(rules), &tier.Rules)
 	_, e3 := b.store.PutTier(t.Context(), tier)
+	if err := errors.Join(e1, e2, e3); err != nil {
+		t.Fatal(err)
+	}
+	if groupLimits == "" {
+		return
+	}
 	group := subscription.Group{ID: "org"}
-	e4 := json.Unmarshal([]byte(groupLimits), &group.Limits)
-	_, e5 := b.store.PutGroup(t.Context(), group)
-	s, e6 := b.store.Subscription(t.Context(), "team-a")
+	e1 = json.Unmarshal([]byte(groupLimits), &group.Limits)
+	_, e2 = b.store.PutGroup(t.Context(), group)
+	s, e3 := b.store.Subscription(t.Context(), "team-a")
 	s.Group = "org"
-	_, e7 := b.store.PutSubscription(t.Context(), s)
-	for _, err := range []error{e1, e2, e3, e4, e5, e6, e7} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	_, e4 := b.store.PutSubscription(t.Context(), s)
+	if err := errors.Join(e1, e2, e3, e4); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // limitsLeft returns what GET /usage says is left of each limit, by its full name.
-func (b *bench) limitsLeft(t *testing.T) map[string]string {
+func (b *fixture) limitsLeft(t *testing.T) map[string]string {
 	t.Helper()
 	response, body := b.get(t, "/usage")
 	var told struct {
@@ -84,8 +89,8 @@ const fourLimits = `{"limits":[{"name":"tokens","unit":"tokens","perMinute":1000
 
 // TestEachUnitCountsItsOwn: the demo's prompt has 25 tokens, and its answer 40.
 func TestEachUnitCountsItsOwn(t *testing.T) {
-	b := openRules(t, fourLimits, `[{"name":"calls","unit":"calls","quota":100,"period":"Monthly"}]`, answering(40))
-	if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+	b := startRules(t, fourLimits, `[{"name":"calls","unit":"calls","quota":100,"period":"Monthly"}]`, answering(40))
+	if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
 	wantLeft(t, "after one call", b.limitsLeft(t), map[string]string{"tokens": "935", "in": "475", "out": "460", "out quota": "4960", "calls": "2", "org/calls quota": "99"})
@@ -107,12 +112,12 @@ func TestARefusalLeavesNothingCharged(t *testing.T) {
 		"one that it never fits": {`{"limits":[{"name":"in","unit":"prompt-tokens","perMinute":20},{"name":"calls","unit":"calls","perMinute":1}]}`, `[]`, 413, "token_limit_too_small", "in"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := openRules(t, c.rules, c.group, answering(5))
-			if first, body := b.post(t, path, demo); first.StatusCode != 200 && c.status != 413 {
+			b := startRules(t, c.rules, c.group, answering(5))
+			if first, body := b.post(t, demoPath, demo); first.StatusCode != 200 && c.status != 413 {
 				t.Fatalf("the first call: got %d %s, want 200", first.StatusCode, body)
 			}
 			before := b.limitsLeft(t)
-			response, body := b.post(t, path, demo)
+			response, body := b.post(t, demoPath, demo)
 			var told struct {
 				Error struct {
 					Code   string
@@ -139,9 +144,9 @@ func TestARefusalLeavesNothingCharged(t *testing.T) {
 
 // TestOnlyLimitsOfTheModelApply to a call.
 func TestOnlyLimitsOfTheModelApply(t *testing.T) {
-	b := openRules(t, `{"limits":[{"name":"all","unit":"calls","perMinute":9},{"name":"other","unit":"calls","perMinute":1,"models":["gpt-4o"]}]}`, `[]`, answering(5))
+	b := startRules(t, `{"limits":[{"name":"all","unit":"calls","perMinute":9},{"name":"other","unit":"calls","perMinute":1,"models":["gpt-4o"]}]}`, `[]`, answering(5))
 	for i := range 2 {
-		if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+		if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 {
 			t.Fatalf("call %d: got %d %s, want 200", i, response.StatusCode, body)
 		}
 	}
@@ -150,13 +155,13 @@ func TestOnlyLimitsOfTheModelApply(t *testing.T) {
 
 // TestALimitInShadowRefusesNothing, while others do.
 func TestALimitInShadowRefusesNothing(t *testing.T) {
-	b := openRules(t, `{"limits":[{"name":"trial","unit":"calls","perMinute":1,"shadow":true},{"name":"calls","unit":"calls","perMinute":2}]}`, `[]`, answering(5))
+	b := startRules(t, `{"limits":[{"name":"trial","unit":"calls","perMinute":1,"shadow":true},{"name":"calls","unit":"calls","perMinute":2}]}`, `[]`, answering(5))
 	for i, want := range []struct {
 		status    int
 		shadow    string
 		refusedBy string
 	}{{200, "", ""}, {200, "call_limit_exceeded", ""}, {429, "", "calls"}} {
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		if got := response.Header; response.StatusCode != want.status || got.Get("X-Tollgate-Shadow") != want.shadow || got.Get("X-Tollgate-Limit") != want.refusedBy {
 			t.Errorf("call %d: got %d %s, shadow %q, refused by %q; want %+v", i, response.StatusCode, body, got.Get("X-Tollgate-Shadow"), got.Get("X-Tollgate-Limit"), want)
 		}
@@ -179,12 +184,12 @@ func TestTheCapFitsEveryLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked := make(chan string, 1)
-			b := openRules(t, `{"reserve":"full","limits":`+c.limits+`}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
+			b := startRules(t, `{"reserve":"full","limits":`+c.limits+`}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				asked <- string(body)
 				answering(5)(w, r)
 			})
-			if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+			if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 {
 				t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 			}
 			if got := <-asked; !strings.Contains(got, c.want) || c.want == "" && strings.Contains(got, "max_tokens") {
@@ -197,13 +202,13 @@ func TestTheCapFitsEveryLimit(t *testing.T) {
 // TestWhatTheCapLeavesGoesBackAtOnce: while a call without a cap is under way, each limit
 // holds what the cap lets it use, not all that it had left.
 func TestWhatTheCapLeavesGoesBackAtOnce(t *testing.T) {
-	var b *bench
+	var b *fixture
 	left := make(chan map[string]string, 1)
-	b = openRules(t, `{"reserve":"full","limits":[{"name":"tokens","unit":"tokens","perMinute":10000},{"name":"out","unit":"completion-tokens","perMinute":300}]}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
+	b = startRules(t, `{"reserve":"full","limits":[{"name":"tokens","unit":"tokens","perMinute":10000},{"name":"out","unit":"completion-tokens","perMinute":300}]}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
 		left <- b.limitsLeft(t)
 		answering(5)(w, r)
 	})
-	if response, body := b.post(t, path, demo); response.StatusCode != 200 {
+	if response, body := b.post(t, demoPath, demo); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
 	}
 	got := <-left
@@ -214,11 +219,11 @@ func TestWhatTheCapLeavesGoesBackAtOnce(t *testing.T) {
 
 // TestFailedCallsAreCounted in calls once an endpoint was asked, and in nothing else.
 func TestFailedCallsAreCounted(t *testing.T) {
-	b := openRules(t, fourLimits, `[]`, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
-	if response, _ := b.post(t, path, demo); response.StatusCode != 400 {
+	b := startRules(t, fourLimits, `[]`, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
+	if response, _ := b.post(t, demoPath, demo); response.StatusCode != 400 {
 		t.Fatalf("got %d, want upstream's 400", response.StatusCode)
 	}
-	if response, _ := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "nobody", 1)); response.StatusCode != 404 {
+	if response, _ := b.post(t, demoPath, strings.Replace(demo, "DeepSeek-R1", "nobody", 1)); response.StatusCode != 404 {
 		t.Fatalf("got %d, want 404", response.StatusCode)
 	}
 	wantLeft(t, "after a failure and a wrong model", b.limitsLeft(t), map[string]string{"tokens": "1000", "in": "500", "out": "500", "out quota": "5000", "calls": "2"})
@@ -226,8 +231,8 @@ func TestFailedCallsAreCounted(t *testing.T) {
 
 // TestStandardHeadersNameEachLimit: the IETF's and OpenAI's.
 func TestStandardHeadersNameEachLimit(t *testing.T) {
-	b := openRules(t, fourLimits, `[{"name":"day","unit":"calls","quota":100,"period":"Daily"}]`, answering(40))
-	response, _ := b.post(t, path, demo)
+	b := startRules(t, fourLimits, `[{"name":"day","unit":"calls","quota":100,"period":"Daily"}]`, answering(40))
+	response, _ := b.post(t, demoPath, demo)
 	h := response.Header
 	if got, want := h.Get("Ratelimit-Policy"), `"tokens";q=1000;w=60;qu="tokens", "in";q=500;w=60;qu="prompt-tokens", "out";q=500;w=60;qu="completion-tokens", "calls";q=3;w=60, "org/day";q=100;w=86400`; got != want {
 		t.Errorf("ratelimit-policy:\ngot  %s\nwant %s", got, want)
@@ -250,13 +255,13 @@ func TestStandardHeadersNameEachLimit(t *testing.T) {
 func TestUpstreamsRateHeadersAreNotPassedOn(t *testing.T) {
 	names := []string{"X-Ratelimit-Remaining-Tokens", "X-Ratelimit-Remaining-Requests", "X-Ratelimit-Limit-Requests", "Ratelimit", "Ratelimit-Policy",
 		"Anthropic-Ratelimit-Tokens-Remaining", "Azureml-Model-Session", "X-Ms-Region"}
-	b := openRules(t, `{}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
+	b := startRules(t, `{}`, `[]`, func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range names {
 			w.Header().Set(name, "upstream's own")
 		}
 		answering(5)(w, r)
 	})
-	response, _ := b.post(t, path, demo)
+	response, _ := b.post(t, demoPath, demo)
 	for name, values := range response.Header {
 		if slices.Contains(values, "upstream's own") {
 			t.Errorf("%s: got upstream's value, want none", name)

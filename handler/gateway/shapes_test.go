@@ -18,8 +18,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// before puts endpoints before the gateway of a bench.
-func before(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) {
+// withEndpoints puts a gateway in front of endpoints.
+func withEndpoints(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) {
 	t.Helper()
 	client := newUpstream(t, upstream.Timeouts{}, endpoints...)
 	return func(c *gateway.Config) {
@@ -27,7 +27,8 @@ func before(t *testing.T, endpoints ...upstream.Endpoint) func(*gateway.Config) 
 	}
 }
 
-func serving(t *testing.T, model http.HandlerFunc) string {
+// serve starts a model and returns its URL.
+func serve(t *testing.T, model http.HandlerFunc) string {
 	server := httptest.NewServer(model)
 	t.Cleanup(server.Close)
 	return server.URL
@@ -56,15 +57,15 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 	for from, caller := range callers {
 		for to, c := range endpoints {
 			var path, body string
-			c.endpoint.URL = serving(t, func(w http.ResponseWriter, r *http.Request) {
+			c.endpoint.URL = serve(t, func(w http.ResponseWriter, r *http.Request) {
 				raw, _ := io.ReadAll(r.Body)
 				path, body = r.RequestURI, string(raw)
-				_, _ = io.WriteString(w, answered)
+				_, _ = io.WriteString(w, wholeAnswer)
 			})
-			b := openWith(t, subscriptiontest.Limits{}, before(t, c.endpoint), upstream.Timeouts{}, nil)
+			b := start(t, subscriptiontest.Limits{}, nil, withEndpoints(t, c.endpoint))
 			response, text := b.post(t, caller.path, caller.body)
-			if response.StatusCode != 200 || text != answered || path != c.path {
-				t.Errorf("%s to %s: got %d %s with %s asked, want 200 %s with %s", from, to, response.StatusCode, text, path, answered, c.path)
+			if response.StatusCode != 200 || text != wholeAnswer || path != c.path {
+				t.Errorf("%s to %s: got %d %s with %s asked, want 200 %s with %s", from, to, response.StatusCode, text, path, wholeAnswer, c.path)
 			}
 			var sent struct{ Model string }
 			if err := json.Unmarshal([]byte(body), &sent); err != nil || c.model != "" && sent.Model != c.model || !strings.HasSuffix(body, rest) {
@@ -78,11 +79,11 @@ func TestAnyShapeReachesAnyShape(t *testing.T) {
 // the answer says whose it is.
 func TestAProvisionedDeploymentOverflows(t *testing.T) {
 	full := refusing(429, `{"error":{"code":"429"}}`, "Retry-After-Ms", "60000")
-	b := openWith(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, before(t,
-		upstream.Endpoint{Name: "provisioned", URL: serving(t, full), Shape: shape.Deployments, Deployment: "r1-ptu", Priority: 1},
-		upstream.Endpoint{Name: "pay-as-you-go", URL: serving(t, answer(answered)), Shape: shape.Models, Priority: 2}), upstream.Timeouts{}, nil)
+	b := start(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, nil, withEndpoints(t,
+		upstream.Endpoint{Name: "provisioned", URL: serve(t, full), Shape: shape.Deployments, Deployment: "r1-ptu", Priority: 1},
+		upstream.Endpoint{Name: "pay-as-you-go", URL: serve(t, answer(wholeAnswer)), Shape: shape.Models, Priority: 2}))
 	for range 30 {
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		if response.StatusCode != 200 || response.Header.Get("x-tollgate-upstream") != "pay-as-you-go" {
 			t.Fatalf("got %d %v %s, want 200 from pay-as-you-go", response.StatusCode, response.Header, body)
 		}
@@ -95,14 +96,14 @@ func TestAProvisionedDeploymentOverflows(t *testing.T) {
 // Once the gateway has sent the first byte of an answer, it asks no other endpoint.
 func TestAStreamThatHasBegunIsNotMovedToAnotherEndpoint(t *testing.T) {
 	asked := 0
-	b := openWith(t, subscriptiontest.Limits{}, before(t,
-		upstream.Endpoint{Name: "a", URL: serving(t, events(thought, cut)), Shape: shape.OpenAI, Priority: 1},
-		upstream.Endpoint{Name: "b", URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{}, nil, withEndpoints(t,
+		upstream.Endpoint{Name: "a", URL: serve(t, events(thoughtEvent, cut)), Shape: shape.OpenAI, Priority: 1},
+		upstream.Endpoint{Name: "b", URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 			asked++
-			events(said+together+finished)(w, r)
-		}), Shape: shape.OpenAI, Priority: 2}), upstream.Timeouts{}, nil)
-	if status, body, err := b.read(t.Context(), stream); status != 200 || body != thought || err == nil || asked != 0 {
-		t.Errorf("got %d %q, %v and %d calls to the second; want 200 %q, an error and none", status, body, err, asked, thought)
+			events(textEvent+stopAndUsageEvent+doneEvent)(w, r)
+		}), Shape: shape.OpenAI, Priority: 2}))
+	if status, body, err := b.read(t.Context(), streamBody); status != 200 || body != thoughtEvent || err == nil || asked != 0 {
+		t.Errorf("got %d %q, %v and %d calls to the second; want 200 %q, an error and none", status, body, err, asked, thoughtEvent)
 	}
 }
 
@@ -113,14 +114,14 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 	var got []string
 	model := func(w http.ResponseWriter, r *http.Request) {
 		got = r.Header["Extra-Parameters"]
-		answer(answered)(w, r)
+		answer(wholeAnswer)(w, r)
 	}
 	routes := map[string]bool{ // by route: whether the API defines the header
 		"/models/chat/completions": true, "/openai/v1/chat/completions": false, "/v1/chat/completions": false, "/chat/completions": false,
 		"/openai/deployments/DeepSeek-R1/chat/completions": false,
 	}
 	for _, to := range []shape.Shape{shape.Models, shape.OpenAI, shape.Deployments} {
-		b := openWith(t, subscriptiontest.Limits{}, before(t, upstream.Endpoint{URL: serving(t, model), Shape: to, Deployment: "r1"}), upstream.Timeouts{}, nil)
+		b := start(t, subscriptiontest.Limits{}, nil, withEndpoints(t, upstream.Endpoint{URL: serve(t, model), Shape: to, Deployment: "r1"}))
 		for route, knowsHeader := range routes {
 			for _, value := range []string{"", "drop", "error", "pass-through", "sometimes"} {
 				got = nil
@@ -149,7 +150,7 @@ func TestExtraParametersGoOnlyToEndpointsThatUnderstandThem(t *testing.T) {
 // OpenAI's libraries send fields that the model inference API doesn't have. A models
 // endpoint must accept them rather than answer 422.
 func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
-	b := openWith(t, subscriptiontest.Limits{}, before(t, upstream.Endpoint{URL: serving(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: shape.Models, Key: secret.New(fakemodel.Key)}), upstream.Timeouts{}, nil)
+	b := start(t, subscriptiontest.Limits{}, nil, withEndpoints(t, upstream.Endpoint{URL: serve(t, (&fakemodel.Endpoint{}).ServeHTTP), Shape: shape.Models, Key: secret.New(fakemodel.Key)}))
 	for _, field := range []string{`"stream":true,"stream_options":{"include_usage":true}`, `"n":1`, `"user":"u"`, `"store":false`, `"metadata":{}`, `"reasoning_effort":"low"`, `"parallel_tool_calls":true`} {
 		body := strings.Replace(demo, "{", "{"+field+",", 1)
 		for _, route := range []string{"/openai/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions?api-version=2024-10-21"} {
@@ -166,17 +167,17 @@ func TestStreamingLibrariesReachAModelsEndpoint(t *testing.T) {
 func TestADroppedCapIsIgnored(t *testing.T) {
 	for _, model := range []string{"DeepSeek-R1", "o3-mini"} {
 		var asked caps
-		b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, func(c *gateway.Config) {
-			before(t, upstream.Endpoint{URL: serving(t, recording(t, &asked, 30)), Shape: shape.Models})(c)
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, Reserve: subscription.ReserveFull, MaxCompletionTokens: 100}, nil, func(c *gateway.Config) {
+			withEndpoints(t, upstream.Endpoint{URL: serve(t, recording(t, &asked, 30)), Shape: shape.Models})(c)
 			c.Models = []string{model}
-		}, upstream.Timeouts{}, nil)
+		})
 		passed := "max_tokens=1"
 		if model == "o3-mini" {
 			passed = "max_completion_tokens=1"
 		}
 		for value, want := range map[string]string{"drop": "max_tokens=100", "pass-through": passed} {
 			body := strings.Replace(with(`"max_completion_tokens":1,`), "DeepSeek-R1", model, 1)
-			if response, text := b.post(t, path, body, "Extra-Parameters", value); response.StatusCode != 200 {
+			if response, text := b.post(t, demoPath, body, "Extra-Parameters", value); response.StatusCode != 200 {
 				t.Fatalf("got %d %s, want 200", response.StatusCode, text)
 			}
 			if asked.String() != want {
@@ -189,14 +190,14 @@ func TestADroppedCapIsIgnored(t *testing.T) {
 // An empty Content-Type would have clients take the answer for text.
 func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 	for _, status := range []int{200, 400} {
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 			w.Header()["Content-Type"] = nil
 			w.WriteHeader(status)
-			_, _ = io.WriteString(w, answered)
+			_, _ = io.WriteString(w, wholeAnswer)
 		})
-		response, body := b.post(t, path, demo)
-		if got := response.Header["Content-Type"]; response.StatusCode != status || body != answered || len(got) != 1 || got[0] != "application/json" {
-			t.Errorf("got %d %q %s, want %d application/json %s", response.StatusCode, got, body, status, answered)
+		response, body := b.post(t, demoPath, demo)
+		if got := response.Header["Content-Type"]; response.StatusCode != status || body != wholeAnswer || len(got) != 1 || got[0] != "application/json" {
+			t.Errorf("got %d %q %s, want %d application/json %s", response.StatusCode, got, body, status, wholeAnswer)
 		}
 	}
 }
@@ -204,7 +205,7 @@ func TestAnAnswerThatNamesNoTypeIsJSON(t *testing.T) {
 // Every route is served with and without the base path, even one that begins with it.
 func TestNoBasePathHidesARoute(t *testing.T) {
 	for _, base := range []string{"", "/inference", "/openai", "/v1", "/openai/v1", "/models"} {
-		b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) { c.BasePath = base }, upstream.Timeouts{}, answer(answered))
+		b := start(t, subscriptiontest.Limits{}, answer(wholeAnswer), func(c *gateway.Config) { c.BasePath = base })
 		for _, route := range []string{"/models/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions", "/openai/deployments/DeepSeek-R1/chat/completions"} {
 			for _, at := range []string{route, base + route} {
 				if response, body := b.post(t, at, demo); response.StatusCode != 200 {
@@ -218,7 +219,7 @@ func TestNoBasePathHidesARoute(t *testing.T) {
 // A model may have a slash in its name, and a client that puts it into the path
 // may escape that or not.
 func TestADeploymentMayHaveASlashInItsName(t *testing.T) {
-	b := openWith(t, subscriptiontest.Limits{}, func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} }, upstream.Timeouts{}, answer(answered))
+	b := start(t, subscriptiontest.Limits{}, answer(wholeAnswer), func(c *gateway.Config) { c.Models = []string{"deepseek-ai/DeepSeek-R1"} })
 	for _, name := range []string{"deepseek-ai/DeepSeek-R1", "deepseek-ai%2FDeepSeek-R1"} {
 		if response, body := b.post(t, "/openai/deployments/"+name+"/chat/completions", demo); response.StatusCode != 200 {
 			t.Errorf("%s: got %d %s, want 200", name, response.StatusCode, body)
@@ -232,7 +233,7 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 		tier []string
 		want string
 	}{{nil, "DeepSeek-R1 gpt-oss"}, {[]string{"gpt-oss"}, "gpt-oss"}, {[]string{"no-such"}, ""}} {
-		b := openWith(t, subscriptiontest.Limits{Models: test.tier}, before(t, upstream.Endpoint{URL: serving(t, answer(answered)), Shape: shape.OpenAI}), upstream.Timeouts{}, nil)
+		b := start(t, subscriptiontest.Limits{Models: test.tier}, nil, withEndpoints(t, upstream.Endpoint{URL: serve(t, answer(wholeAnswer)), Shape: shape.OpenAI}))
 		for _, at := range []string{"/models", "/openai/v1/models", "/v1/models", "/openai/models?api-version=2024-10-21", "/inference/models"} {
 			response, body := b.get(t, at)
 			var listed struct {
@@ -254,7 +255,7 @@ func TestModelsAreListedForTheSubscription(t *testing.T) {
 				t.Errorf("%s, tier %v: got %d %s, want 200 with the models %s", at, test.tier, response.StatusCode, body, test.want)
 			}
 		}
-		response, body := b.post(t, path, demo)
+		response, body := b.post(t, demoPath, demo)
 		if (response.StatusCode == 200) != strings.Contains(test.want, "DeepSeek-R1") || strings.Contains(body, "one of: .") {
 			t.Errorf("tier %v, a call for DeepSeek-R1: got %d %s, want 200 if it is one of %q, and else an error that lists them", test.tier, response.StatusCode, body, test.want)
 		}

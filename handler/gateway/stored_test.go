@@ -24,20 +24,20 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// responders is a gateway in front of two fake endpoints that store responses.
-type responders struct {
-	*bench
+// storedFixture is a gateway in front of two fake endpoints that store responses.
+type storedFixture struct {
+	*fixture
 	endpoints map[string]*fakemodel.Endpoint
 	other     string // the key of another subscription
 	storeErr  atomic.Pointer[error]
 	puts      atomic.Int64
 }
 
-// respond opens a gateway whose tier has limits, and whose second subscription, team-b,
+// startStored opens a gateway whose tier has limits, and whose second subscription, team-b,
 // has no limit.
-func respond(t *testing.T, limits subscriptiontest.Limits, change ...func(*gateway.Config)) *responders {
+func startStored(t *testing.T, limits subscriptiontest.Limits, change ...func(*gateway.Config)) *storedFixture {
 	t.Helper()
-	r := &responders{endpoints: map[string]*fakemodel.Endpoint{"a": {}, "b": {}}}
+	r := &storedFixture{endpoints: map[string]*fakemodel.Endpoint{"a": {}, "b": {}}}
 	var endpoints []upstream.Endpoint
 	for _, name := range []string{"a", "b"} {
 		at := endpointAt(t, r.endpoints[name])
@@ -52,25 +52,25 @@ func respond(t *testing.T, limits subscriptiontest.Limits, change ...func(*gatew
 		}
 		return true, nil
 	})
-	r.bench = openWith(t, limits, func(c *gateway.Config) {
+	r.fixture = start(t, limits, nil, func(c *gateway.Config) {
 		c.Upstream, c.Models, c.Stored = newUpstream(t, upstream.Timeouts{}, endpoints...), []string{"gpt-4.1"}, stored.New(store)
 		for _, f := range change {
 			f(c)
 		}
-	}, upstream.Timeouts{}, nil)
+	})
 	r.other = subscriptiontest.Seed(t, r.store, subscription.Tier{ID: "other"}, "team-b")
 	return r
 }
 
 func endpointAt(t *testing.T, e *fakemodel.Endpoint) string {
 	t.Helper()
-	return serving(t, e.ServeHTTP)
+	return serve(t, e.ServeHTTP)
 }
 
 const responses = "/openai/v1/responses"
 
 // ask makes a request as a subscription, and returns the status and the body.
-func (r *responders) ask(t *testing.T, key, method, path, body string) (int, http.Header, string) {
+func (r *storedFixture) ask(t *testing.T, key, method, path, body string) (int, http.Header, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, r.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *responders) ask(t *testing.T, key, method, path, body string) (int, htt
 }
 
 // make makes a response as team-a and returns its id and where it is.
-func (r *responders) make(t *testing.T, body string) (id, endpoint string) {
+func (r *storedFixture) make(t *testing.T, body string) (id, endpoint string) {
 	t.Helper()
 	status, header, answer := r.ask(t, r.key, "POST", responses, body)
 	var made struct{ ID string }
@@ -100,7 +100,7 @@ func (r *responders) make(t *testing.T, body string) (id, endpoint string) {
 	return made.ID, header.Get("X-Tollgate-Upstream")
 }
 
-func (r *responders) want(t *testing.T, key, method, path, body string, status int, holds string) {
+func (r *storedFixture) want(t *testing.T, key, method, path, body string, status int, holds string) {
 	t.Helper()
 	if got, _, answer := r.ask(t, key, method, path, body); got != status || !strings.Contains(answer, holds) {
 		t.Errorf("%s %s %s: got %d %s, want %d with %s", method, path, body, got, answer, status, holds)
@@ -108,7 +108,7 @@ func (r *responders) want(t *testing.T, key, method, path, body string, status i
 }
 
 func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	id, _ := r.make(t, `{"input":"hi"}`)
 	unknown := func(id string) string {
 		_, _, answer := r.ask(t, r.other, "GET", responses+"/"+id, "")
@@ -146,7 +146,7 @@ func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
 }
 
 func TestACallThatNamesAResponseGoesWhereThatIs(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	id, home := r.make(t, `{"input":"hi"}`)
 	for range 3 {
 		_, header, answer := r.ask(t, r.key, "POST", responses, `{"input":"more","previous_response_id":"`+id+`"}`)
@@ -164,7 +164,7 @@ func TestACallThatNamesAResponseGoesWhereThatIs(t *testing.T) {
 }
 
 func TestAStoredResponseCostsOneOperationAndOthersNone(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	for i, body := range []string{`{"input":"hi"}`, `{"input":"hi","stream":true}`, `{"input":"hi","store":false}`, `{"input":"hi","stream":true,"store":false}`} {
 		before := r.puts.Load()
 		if status, _, answer := r.ask(t, r.key, "POST", responses, body); status != 200 {
@@ -182,7 +182,7 @@ func TestAStoredResponseCostsOneOperationAndOthersNone(t *testing.T) {
 
 // The answer is paid for. Its id is of no use later, and gets the error of an unknown one.
 func TestAResponseIsPassedOnThoughItsOwnerCanNotBeRecorded(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	down := errors.New("the table is gone")
 	r.storeErr.Store(&down)
 	id, _ := r.make(t, `{"input":"hi"}`)
@@ -196,7 +196,7 @@ func TestAResponseIsPassedOnThoughItsOwnerCanNotBeRecorded(t *testing.T) {
 }
 
 func TestStoredContentOfUnknownOwnerIsRefusedUnlessTheTierAllowsIt(t *testing.T) {
-	refusing, allowing := respond(t, subscriptiontest.Limits{}), respond(t, subscriptiontest.Limits{StoredContent: subscription.StoredAllow})
+	refusing, allowing := startStored(t, subscriptiontest.Limits{}), startStored(t, subscriptiontest.Limits{StoredContent: subscription.StoredAllow})
 	for field, body := range map[string]string{
 		"conversation":              `{"input":"x","conversation":"conv_1"}`,
 		"input[0].id":               `{"input":[{"type":"item_reference","id":"msg_1"}]}`,
@@ -214,7 +214,7 @@ func TestStoredContentOfUnknownOwnerIsRefusedUnlessTheTierAllowsIt(t *testing.T)
 }
 
 func TestAResponseInTheBackgroundIsRefused(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	r.want(t, r.key, "POST", responses, `{"input":"x","background":true}`, 400, `"code":"background_not_supported"`)
 	if billed := r.endpoints["a"].Billed() + r.endpoints["b"].Billed(); billed != 0 {
 		t.Errorf("got %d tokens billed, want none", billed)
@@ -224,10 +224,10 @@ func TestAResponseInTheBackgroundIsRefused(t *testing.T) {
 var yearly = subscriptiontest.Limits{TokenQuota: 1 << 40, TokenQuotaPeriod: limit.Yearly}
 
 // billed returns what both endpoints billed.
-func (r *responders) billed() int64 { return r.endpoints["a"].Billed() + r.endpoints["b"].Billed() }
+func (r *storedFixture) billed() int64 { return r.endpoints["a"].Billed() + r.endpoints["b"].Billed() }
 
 func TestAResponseIsChargedWhatItsLastEventSays(t *testing.T) {
-	r := respond(t, yearly)
+	r := startStored(t, yearly)
 	for _, body := range []string{
 		`{"input":"hi"}`, `{"input":"hi","stream":true}`, `{"input":"hi","stream":true,"max_output_tokens":16}`, `{"input":"hi","reasoning":{"effort":"low"},"stream":true}`,
 	} {
@@ -253,7 +253,7 @@ func TestAResponseIsChargedWhatItsLastEventSays(t *testing.T) {
 }
 
 // consumed returns the tokens charged so far, from the log.
-func (r *responders) consumed(t *testing.T) (total int64) {
+func (r *storedFixture) consumed(t *testing.T) (total int64) {
 	t.Helper()
 	for line := range strings.Lines(r.log.String()) {
 		var call struct {
@@ -270,7 +270,7 @@ func (r *responders) consumed(t *testing.T) (total int64) {
 
 // A caller that leaves as soon as it has the id pays, and can still name the response.
 func TestACallerThatLeavesPaysAndKeepsItsResponse(t *testing.T) {
-	r := respond(t, yearly, func(c *gateway.Config) { c.SettleTimeout = 10 * time.Second })
+	r := startStored(t, yearly, func(c *gateway.Config) { c.SettleTimeout = 10 * time.Second })
 	for _, e := range r.endpoints {
 		e.Behaviour = fakemodel.Behaviour{Pace: 5 * time.Millisecond, Completion: 60}
 	}
@@ -307,7 +307,7 @@ func TestACallerThatLeavesPaysAndKeepsItsResponse(t *testing.T) {
 // Without usage, what the model read of the stored response is bounded by what that
 // response was charged.
 func TestAConversationIsBoundedByWhatItWasChargedBefore(t *testing.T) {
-	r := respond(t, yearly)
+	r := startStored(t, yearly)
 	id, home := r.make(t, `{"input":"`+strings.Repeat("many words ", 400)+`"}`)
 	r.logged()
 	before, billed := r.consumed(t), r.billed()
@@ -320,7 +320,7 @@ func TestAConversationIsBoundedByWhatItWasChargedBefore(t *testing.T) {
 }
 
 func TestReserveFullRefusesStoredContent(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{TokenQuota: 1 << 30, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 500, StoredContent: subscription.StoredAllow})
+	r := startStored(t, subscriptiontest.Limits{TokenQuota: 1 << 30, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 500, StoredContent: subscription.StoredAllow})
 	id, _ := r.make(t, `{"input":"hi"}`)
 	for field, body := range map[string]string{
 		"previous_response_id": `{"input":"more","previous_response_id":"` + id + `"}`,
@@ -335,11 +335,11 @@ func TestReserveFullRefusesStoredContent(t *testing.T) {
 func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
 	var asked []string
 	endpoint := &fakemodel.Endpoint{}
-	url := serving(t, func(w http.ResponseWriter, r *http.Request) {
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = append(asked, r.Method+" "+r.URL.Path+"?"+r.URL.RawQuery)
 		endpoint.ServeHTTP(w, r)
 	})
-	r := respond(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
+	r := startStored(t, subscriptiontest.Limits{}, func(c *gateway.Config) {
 		c.Upstream = newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{Name: "d", URL: url, Shape: shape.Deployments, APIVersion: "2025-04-01-preview",
 			Models: map[string]upstream.Model{"gpt-4.1": {Name: "own"}}, Key: secret.New(fakemodel.Key)})
 	})
@@ -357,7 +357,7 @@ func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
 
 // The endpoint may have stored what it began.
 func TestAResponseThatBreaksOffIsStillItsMakers(t *testing.T) {
-	r := respond(t, subscriptiontest.Limits{})
+	r := startStored(t, subscriptiontest.Limits{})
 	for _, e := range r.endpoints {
 		e.Behaviour.CutAfter = 8
 	}

@@ -22,10 +22,10 @@ func TestTheTierDecidesWhileTheCountersAreDown(t *testing.T) {
 		"shadow refuses nothing":                    {subscriptiontest.Limits{TokensPerMinute: 100, Shadow: true}, [4]int{200, 200, 200, 200}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t, test.limits, answering(90))
+			b := start(t, test.limits, answering(90))
 			b.down.Store(true)
 			for i, want := range test.statuses {
-				response, body := b.post(t, path, demo)
+				response, body := b.post(t, demoPath, demo)
 				if response.StatusCode != want || want != 200 && response.Header.Get("Retry-After") == "" {
 					t.Errorf("call %d: got %d %v %s, want %d, with Retry-After if refused", i+1, response.StatusCode, response.Header, body, want)
 				}

@@ -9,20 +9,19 @@ import (
 	"tollgate/handler/gateway"
 	"tollgate/handler/strangers"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 func TestBadKeysDoNotFloodTheLogAndCallersAreAllLogged(t *testing.T) {
 	var text asynctest.Buffer
 	log := slog.New(slog.NewJSONHandler(&text, nil))
 	quiet := strangers.New(log)
-	r := &listener{more: make(chan struct{}, 1000)}
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1_000_000}, func(c *gateway.Config) { c.Log, c.Strangers, c.Telemetry = log, quiet, r }, upstream.Timeouts{}, answering(1))
+	r := &callReports{more: make(chan struct{}, 1000)}
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1_000_000}, answering(1), func(c *gateway.Config) { c.Log, c.Strangers, c.Telemetry = log, quiet, r })
 	const calls = 60
 	for range calls {
-		b.post(t, path, demo, "Api-Key", "junk")
+		b.post(t, demoPath, demo, "Api-Key", "junk")
 		b.post(t, "/no/such/path", demo)
-		b.post(t, path, demo)
+		b.post(t, demoPath, demo)
 		r.next()
 		r.next()
 		r.next()

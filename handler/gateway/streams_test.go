@@ -14,20 +14,20 @@ import (
 // The usage is in a comment just before [DONE], because the headers are sent before it is
 // known.
 func TestAStreamReportsItsUsageInAComment(t *testing.T) {
-	b, _ := openLogged(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
-		events(thought+said+stopped+told+finished))
-	_, body, err := b.read(t.Context(), stream)
-	want := thought + said + stopped + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + finished
+	b, _ := startLogged(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Hourly}, upstream.Timeouts{},
+		events(thoughtEvent+textEvent+stopEvent+usageEvent+doneEvent))
+	_, body, err := b.read(t.Context(), streamBody)
+	want := thoughtEvent + textEvent + stopEvent + ": x-apim-tokens-consumed: 100\n: x-apim-remaining-tokens: 200\n: x-apim-remaining-quota-tokens: 900\n\n" + doneEvent
 	if body != want || err != nil {
 		t.Errorf("got %q, %v; want %q", body, err, want)
 	}
-	plain := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, events(thought+said+stopped+told+finished))
-	if _, body := plain.post(t, path, stream); body != thought+said+stopped+finished {
-		t.Errorf("without usage asked for: got %q, want %q", body, thought+said+stopped+finished)
+	plain := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, events(thoughtEvent+textEvent+stopEvent+usageEvent+doneEvent))
+	if _, body := plain.post(t, demoPath, streamBody); body != thoughtEvent+textEvent+stopEvent+doneEvent {
+		t.Errorf("without usage asked for: got %q, want %q", body, thoughtEvent+textEvent+stopEvent+doneEvent)
 	}
-	own := strings.Replace(stream, "{", `{"stream_options":{"include_usage":true,"x":1},`, 1)
-	if _, body := plain.post(t, path, own); body != thought+said+stopped+told+finished {
-		t.Errorf("with usage asked for: got %q, want %q", body, thought+said+stopped+told+finished)
+	own := strings.Replace(streamBody, "{", `{"stream_options":{"include_usage":true,"x":1},`, 1)
+	if _, body := plain.post(t, demoPath, own); body != thoughtEvent+textEvent+stopEvent+usageEvent+doneEvent {
+		t.Errorf("with usage asked for: got %q, want %q", body, thoughtEvent+textEvent+stopEvent+usageEvent+doneEvent)
 	}
 }
 
@@ -37,13 +37,13 @@ func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 	for name, test := range map[string]struct {
 		text                string
 		remaining, consumed string
-	}{"a whole stream": {thought + said + together + finished, "287", ""}, "a stream of nothing": {"", "300", ""}, "nothing but usage": {told, "200", "100"}} {
-		b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
+	}{"a whole stream": {thoughtEvent + textEvent + stopAndUsageEvent + doneEvent, "287", ""}, "a stream of nothing": {"", "300", ""}, "nothing but usage": {usageEvent, "200", "100"}} {
+		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, test.text)
 		})
-		response, body := b.post(t, path, stream)
+		response, body := b.post(t, demoPath, streamBody)
 		if h := response.Header; h.Get("x-apim-remaining-tokens") != test.remaining || h.Get("x-apim-tokens-consumed") != test.consumed {
 			t.Errorf("%s: got %v %s, want %q remaining and %q consumed", name, h, body, test.remaining, test.consumed)
 		}
@@ -51,9 +51,9 @@ func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 }
 
 // openStream makes a streamed call and returns its response, which the test's end closes.
-func (b *bench) openStream(t *testing.T) *http.Response {
+func (b *fixture) openStream(t *testing.T) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(stream))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, strings.NewReader(streamBody))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,9 @@ func (b *bench) openStream(t *testing.T) *http.Response {
 // tokens used.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
-	b := open(t, subscriptiontest.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thought+together+finished, func(http.ResponseWriter, *http.Request) { <-release }))
+	b := start(t, subscriptiontest.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thoughtEvent+stopAndUsageEvent+doneEvent, func(http.ResponseWriter, *http.Request) { <-release }))
 	response := b.openStream(t)
-	if got := make([]byte, len(thought+together+finished)); true {
+	if got := make([]byte, len(thoughtEvent+stopAndUsageEvent+doneEvent)); true {
 		if _, err := io.ReadFull(response.Body, got); err != nil {
 			t.Fatal(err)
 		}

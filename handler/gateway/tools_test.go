@@ -49,7 +49,7 @@ func filled(t *testing.T, value any) any {
 	case map[string]any:
 		if len(value) == 1 {
 			for kind, n := range value {
-				if text, known := stand(kind, n); known {
+				if text, known := replacement(kind, n); known {
 					return text
 				}
 			}
@@ -64,7 +64,7 @@ func filled(t *testing.T, value any) any {
 // names numbers the names of tools, which must differ.
 var names atomic.Int64
 
-func stand(kind string, length any) (stand any, known bool) {
+func replacement(kind string, length any) (stand any, known bool) {
 	n, ok := length.(float64)
 	if !ok {
 		return nil, false
@@ -115,29 +115,30 @@ func body(t *testing.T, fields map[string]json.RawMessage) string {
 	return string(text)
 }
 
-// A workshop is a gateway in front of a fake model that has an endpoint of the openai and
+// A toolFixture is a gateway in front of a fake model that has an endpoint of the openai and
 // one of the anthropic shape.
-type workshop struct {
-	*bench
+type toolFixture struct {
+	*fixture
 	endpoint *fakemodel.Endpoint
 	got      atomic.Value // string: the last body at the endpoint
 	headers  atomic.Value // http.Header
 }
 
-func openWorkshop(t *testing.T, limits subscriptiontest.Limits, models ...string) *workshop {
+// startTools starts a gateway for these models, by the API that each speaks.
+func startTools(t *testing.T, limits subscriptiontest.Limits, models ...string) *toolFixture {
 	t.Helper()
-	w := &workshop{endpoint: &fakemodel.Endpoint{}}
+	w := &toolFixture{endpoint: &fakemodel.Endpoint{}}
 	if limits.TokenQuota > 0 {
 		limits.TokenQuotaPeriod = limit.Yearly
 	}
-	address := serving(t, func(writer http.ResponseWriter, r *http.Request) {
+	address := serve(t, func(writer http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		w.got.Store(string(text))
 		w.headers.Store(r.Header)
 		r.Body = io.NopCloser(strings.NewReader(string(text)))
 		w.endpoint.ServeHTTP(writer, r)
 	})
-	w.bench = openWith(t, limits, func(config *gateway.Config) {
+	w.fixture = start(t, limits, nil, func(config *gateway.Config) {
 		key := secret.New(fakemodel.Key)
 		own := func(prefix string) map[string]upstream.Model {
 			found := make(map[string]upstream.Model)
@@ -155,7 +156,7 @@ func openWorkshop(t *testing.T, limits subscriptiontest.Limits, models ...string
 			}
 		}
 		config.Upstream, config.Models = newUpstream(t, upstream.Timeouts{}, endpoints...), models
-	}, upstream.Timeouts{}, nil)
+	})
 	return w
 }
 
@@ -170,7 +171,7 @@ func TestToolsThatPeopleRunAreServed(t *testing.T) {
 		"codex":       {"gpt-5-mini", "event: response.completed\n", nil},
 	} {
 		t.Run(tool, func(t *testing.T) {
-			w := openWorkshop(t, subscriptiontest.Limits{TokenQuota: 10_000_000}, wants.model)
+			w := startTools(t, subscriptiontest.Limits{TokenQuota: 10_000_000}, wants.model)
 			for i, call := range recorded(t, tool).Calls {
 				sent := body(t, call.Body)
 				headers := []string{"Api-Key", ""}
@@ -215,7 +216,7 @@ func TestToolsThatAreRefusedGetTheirOwnFormOfErrors(t *testing.T) {
 		"claude-code": {"claude-opus-5-5", `{"type":"error","error":{"type":"`, "request_too_large"},
 		"codex":       {"gpt-5-mini", `{"statusCode":413,`, ""},
 	} {
-		w := openWorkshop(t, subscriptiontest.Limits{TokensPerMinute: 2000, Reserve: subscription.ReservePrompt}, wants.model)
+		w := startTools(t, subscriptiontest.Limits{TokensPerMinute: 2000, Reserve: subscription.ReservePrompt}, wants.model)
 		call := recorded(t, tool).Calls[0]
 		response, answer := w.post(t, call.Path, body(t, call.Body), "Anthropic-Version", "2023-06-01")
 		if response.StatusCode != 413 || !strings.HasPrefix(answer, wants.begins+wants.kind) || response.Header.Get("X-Should-Retry") != "false" {

@@ -19,8 +19,8 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// record has the fields of a call's log line that these tests read.
-type record struct {
+// logLine has the fields of a call's log line that these tests read.
+type logLine struct {
 	Status     int
 	Outcome    string
 	Stream     *bool // nil if the call is no chat completion
@@ -28,16 +28,16 @@ type record struct {
 	Completion int64 `json:"completion_tokens"`
 }
 
-// lines receives a gateway's log line by line.
-type lines chan []byte
+// logLines receives a gateway's log line by line.
+type logLines chan []byte
 
-func (l lines) Write(line []byte) (int, error) {
+func (l logLines) Write(line []byte) (int, error) {
 	l <- bytes.Clone(line)
 	return len(line), nil
 }
 
 // call waits for the next call's line.
-func (l lines) call(t *testing.T) (r record) {
+func (l logLines) call(t *testing.T) (r logLine) {
 	t.Helper()
 	for {
 		select {
@@ -55,17 +55,18 @@ func (l lines) call(t *testing.T) (r record) {
 	}
 }
 
-func openLogged(t *testing.T, limits subscriptiontest.Limits, timeouts upstream.Timeouts, model http.HandlerFunc) (*bench, lines) {
-	log := make(lines, 100)
-	return openWith(t, limits, func(c *gateway.Config) {
+// startLogged starts a gateway with comments on usage in its streams, and returns its log.
+func startLogged(t *testing.T, limits subscriptiontest.Limits, timeouts upstream.Timeouts, model http.HandlerFunc) (*fixture, logLines) {
+	log := make(logLines, 100)
+	return startWith(t, limits, timeouts, model, func(c *gateway.Config) {
 		c.TokensComment = true
 		c.Log = slog.New(slog.NewJSONHandler(log, nil))
-	}, timeouts, model), log
+	}), log
 }
 
 // spent returns how much of the quota is used, in tokens. Unlike the minute's limit, the
 // quota isn't reset soon after a call.
-func (b *bench) spent(t *testing.T) int64 {
+func (b *fixture) spent(t *testing.T) int64 {
 	t.Helper()
 	var told struct{ Quota struct{ Used int64 } }
 	if _, body := b.get(t, "/usage"); json.Unmarshal([]byte(body), &told) != nil {
@@ -117,7 +118,7 @@ var (
 	nothing  = charge{}
 	byUsage  = charge{told: 100}
 	byPrompt = charge{prompt: true}
-	byCount  = charge{prompt: true, text: written}
+	byCount  = charge{prompt: true, text: writtenText}
 )
 
 func orMore(c charge) charge {
@@ -126,16 +127,16 @@ func orMore(c charge) charge {
 }
 
 const (
-	asked  = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
-	stream = `{"stream":true,"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
+	plainBody  = `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
+	streamBody = `{"stream":true,"model":"DeepSeek-R1","messages":[{"role":"user","content":"What time is it, and why?"}]}`
 )
 
 // brief is the timeout for an upstream that hangs. It leaves time for what upstream sends
 // before that, on a busy machine too.
 const brief = 3 * time.Second
 
-// troubles are faults of upstream, with the answer and charge that must follow.
-var troubles = map[string]struct {
+// upstreamFaults are faults of upstream, with the answer and charge that must follow.
+var upstreamFaults = map[string]struct {
 	body    string
 	model   http.HandlerFunc
 	status  int
@@ -144,138 +145,138 @@ var troubles = map[string]struct {
 	outcome string
 	cost    charge
 }{
-	"usage in its own chunk":           {stream, events(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
-	"usage with the finish_reason":     {stream, events(thought + said + together + finished), 200, together, false, "", byUsage},
-	"no usage":                         {stream, events(thought + said + stopped + finished), 200, finished, false, "", byCount},
-	"usage null":                       {stream, events(thought + said + strings.Replace(stopped, "]}\n", `],"usage":null}`+"\n", 1) + finished), 200, finished, false, "", byCount},
-	"no [DONE]":                        {stream, events(thought + said + together), 200, together, false, "", byUsage},
-	"a cut mid-event":                  {stream, events(thought+said+`data: {"choi`, cut), 200, said, true, "upstream_broken", orMore(byCount)},
-	"a cut between events":             {stream, events(thought+said, cut), 200, said, true, "upstream_broken", byCount},
-	"a cut after [DONE]":               {stream, events(thought+said+together+finished, cut), 200, finished, false, "upstream_broken", byUsage},
-	"a cut after usage, before [DONE]": {stream, events(thought+said+stopped+told, cut), 200, said, true, "upstream_broken", byUsage},
-	"an end mid-answer":                {stream, events(thought + said), 200, said, true, "upstream_broken", byCount},
-	"an end mid-event":                 {stream, events(thought + said + `data: {"choi`), 200, said, true, "upstream_broken", orMore(byCount)},
-	"an end after an event's text":     {stream, events(thought + strings.TrimSuffix(said, "]}\n\n")), 200, thought, true, "upstream_broken", orMore(byCount)},
-	"an end mid-text":                  {stream, events(thought + said[:strings.Index(said, "late")+4]), 200, thought, true, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late", more: true}},
-	"a hang mid-stream":                {stream, events(thought+said, hang), 200, said, true, "upstream_silent", byCount},
-	"a stream of nothing":              {stream, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"a cut before the first event":     {stream, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"an error event at once":           {stream, events(failing), 200, "overloaded", false, "upstream_error", nothing},
-	"an error event after some text":   {stream, events(thought + said + failing), 200, "overloaded", false, "upstream_error", byCount},
-	"an error event and [DONE]":        {stream, events(failing + finished), 200, "overloaded", false, "upstream_error", nothing},
-	"an error event, but usage":        {stream, events(thought + failing + told + finished), 200, "overloaded", false, "upstream_error", byUsage},
-	"junk in an event":                 {stream, events("data: {junk\n\n" + said + stopped + finished), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `It is late "now".`, more: true}},
-	"a line of 10 MB, and usage":       {stream, events(long + told + finished), 200, finished, false, "", byUsage},
-	"a line of 10 MB, and none":        {stream, events(long + stopped + finished), 200, finished, false, "", charge{prompt: true, text: words, more: true}},
-	"gzip in spite of identity":        {stream, zipped("text/event-stream", thought+told), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"a hang before headers":            {stream, answer("", hang), 504, "did not begin", false, "upstream_timeout", byPrompt},
-	"a hang before the first event":    {stream, events("", hang), 504, "upstream_timeout", false, "upstream_timeout", byPrompt},
-	"an answer that isn't streamed":    {stream, answer(answered), 200, answered, false, "", byUsage},
-	"a 500, streamed":                  {stream, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
+	"usage in its own chunk":           {streamBody, events(thoughtEvent + textEvent + stopEvent + usageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"usage with the finish_reason":     {streamBody, events(thoughtEvent + textEvent + stopAndUsageEvent + doneEvent), 200, stopAndUsageEvent, false, "", byUsage},
+	"no usage":                         {streamBody, events(thoughtEvent + textEvent + stopEvent + doneEvent), 200, doneEvent, false, "", byCount},
+	"usage null":                       {streamBody, events(thoughtEvent + textEvent + strings.Replace(stopEvent, "]}\n", `],"usage":null}`+"\n", 1) + doneEvent), 200, doneEvent, false, "", byCount},
+	"no [DONE]":                        {streamBody, events(thoughtEvent + textEvent + stopAndUsageEvent), 200, stopAndUsageEvent, false, "", byUsage},
+	"a cut mid-event":                  {streamBody, events(thoughtEvent+textEvent+`data: {"choi`, cut), 200, textEvent, true, "upstream_broken", orMore(byCount)},
+	"a cut between events":             {streamBody, events(thoughtEvent+textEvent, cut), 200, textEvent, true, "upstream_broken", byCount},
+	"a cut after [DONE]":               {streamBody, events(thoughtEvent+textEvent+stopAndUsageEvent+doneEvent, cut), 200, doneEvent, false, "upstream_broken", byUsage},
+	"a cut after usage, before [DONE]": {streamBody, events(thoughtEvent+textEvent+stopEvent+usageEvent, cut), 200, textEvent, true, "upstream_broken", byUsage},
+	"an end mid-answer":                {streamBody, events(thoughtEvent + textEvent), 200, textEvent, true, "upstream_broken", byCount},
+	"an end mid-event":                 {streamBody, events(thoughtEvent + textEvent + `data: {"choi`), 200, textEvent, true, "upstream_broken", orMore(byCount)},
+	"an end after an event's text":     {streamBody, events(thoughtEvent + strings.TrimSuffix(textEvent, "]}\n\n")), 200, thoughtEvent, true, "upstream_broken", orMore(byCount)},
+	"an end mid-text":                  {streamBody, events(thoughtEvent + textEvent[:strings.Index(textEvent, "late")+4]), 200, thoughtEvent, true, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late", more: true}},
+	"a hang mid-stream":                {streamBody, events(thoughtEvent+textEvent, hang), 200, textEvent, true, "upstream_silent", byCount},
+	"a stream of nothing":              {streamBody, events(""), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"a cut before the first event":     {streamBody, events("", cut), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"an error event at once":           {streamBody, events(errorEvent), 200, "overloaded", false, "upstream_error", nothing},
+	"an error event after some text":   {streamBody, events(thoughtEvent + textEvent + errorEvent), 200, "overloaded", false, "upstream_error", byCount},
+	"an error event and [DONE]":        {streamBody, events(errorEvent + doneEvent), 200, "overloaded", false, "upstream_error", nothing},
+	"an error event, but usage":        {streamBody, events(thoughtEvent + errorEvent + usageEvent + doneEvent), 200, "overloaded", false, "upstream_error", byUsage},
+	"junk in an event":                 {streamBody, events("data: {junk\n\n" + textEvent + stopEvent + doneEvent), 200, "data: {junk\n\n", false, "", charge{prompt: true, text: `It is late "now".`, more: true}},
+	"a line of 10 MB, and usage":       {streamBody, events(longEvent + usageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"a line of 10 MB, and none":        {streamBody, events(longEvent + stopEvent + doneEvent), 200, doneEvent, false, "", charge{prompt: true, text: longText, more: true}},
+	"gzip in spite of identity":        {streamBody, zipped("text/event-stream", thoughtEvent+usageEvent), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a hang before headers":            {streamBody, answer("", hang), 504, "did not begin", false, "upstream_timeout", byPrompt},
+	"a hang before the first event":    {streamBody, events("", hang), 504, "upstream_timeout", false, "upstream_timeout", byPrompt},
+	"an answer that isn't streamed":    {streamBody, answer(wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"a 500, streamed":                  {streamBody, refusing(500, `{"error":"theirs"}`), 500, `{"error":"theirs"}`, false, "upstream_error", nothing},
 
-	"a stream that isn't called one":           {stream, answer(thought + said + stopped + finished), 200, finished, false, "", byCount},
-	"a stream not called one, with usage":      {stream, answer(thought + said + stopped + told + finished), 200, finished, false, "", byUsage},
-	"an answer":                                {asked, answer(answered), 200, answered, false, "", byUsage},
-	"an answer without usage":                  {asked, answer(strings.Replace(answered, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
-	"an answer with usage that can't be":       {asked, answer(strings.Replace(answered, "75", "-75", 1)), 200, "-75", false, "", byCount},
-	"an answer of nothing, without usage":      {asked, answer(silent), 200, silent, false, "", byPrompt},
-	"an answer in parts, without usage":        {asked, answer(strings.Replace(strings.Replace(answered, "usage", "tokens", 1), late, inParts, 1)), 200, inParts, false, "", byCount},
-	"a stream in parts, without usage":         {stream, events(thought + strings.Replace(said, late, inParts, 1) + stopped + finished), 200, finished, false, "", byCount},
-	"usage without the prompt":                 {asked, answer(unprompted.Replace(answered)), 200, "", false, "", charge{prompt: true, told: 75}},
-	"usage without the prompt, streamed":       {stream, events(thought + unprompted.Replace(together) + finished), 200, "", false, "", charge{prompt: true, told: 75}},
-	"a field for errors that says none":        {stream, events(strings.Replace(thought, "{", `{"error":"",`, 1) + said + together + finished), 200, finished, false, "", byUsage},
-	"an answer that is an error":               {asked, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
-	"an answer cut off":                        {asked, answer(answered[:strings.Index(answered, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late", more: true}},
-	"an answer beyond all measure":             {asked, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an answer beyond all measure, with text":  {asked, answer(strings.Replace(answered, "usage", "x", 1) + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", orMore(byCount)},
-	"an answer beyond all measure, with usage": {asked, answer(answered + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", byUsage},
-	"a stream that wasn't asked for":           {asked, events(thought + said + together + finished), 200, finished, false, "", byUsage},
-	"gzip in spite of identity, unstreamed":    {asked, zipped("application/json", answered), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"a connection closed":                      {asked, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
-	"a redirect":                               {asked, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"a refused key of ours":                    {asked, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"a refused identity of ours":               {asked, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"a filtered prompt":                        {asked, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", byPrompt},
-	"408":                                      {asked, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", byPrompt},
-	"424":                                      {asked, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
-	"422":                                      {asked, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
-	"429 without a time":                       {asked, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
-	"402, of our account":                      {asked, refusing(402, `{"error":{"message":"Insufficient Balance"}}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"407, of our account":                      {asked, refusing(407, `{"error":"who are you"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
-	"a page of HTML":                           {asked, refusing(503, `<html>sub-1</html>`, "Content-Type", "text/html"), 503, "answered 503", false, "upstream_error", nothing},
-	"a key of ours, echoed":                    {asked, refusing(400, `{"error":"no model for upstream-key"}`), 400, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
-	"a key of ours, echoed in a 200":           {asked, answer(`{"error":"no model for upstream-key"}`), 200, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
-	"a key of ours, echoed in a stream":        {stream, events(thought + strings.Replace(failing, "overloaded", "no upstream-key", 1)), 200, "no (secret)", false, "upstream_error", charge{prompt: true, text: "Let me think of the hour."}},
+	"a stream that isn't called one":           {streamBody, answer(thoughtEvent + textEvent + stopEvent + doneEvent), 200, doneEvent, false, "", byCount},
+	"a stream not called one, with usage":      {streamBody, answer(thoughtEvent + textEvent + stopEvent + usageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"an answer":                                {plainBody, answer(wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"an answer without usage":                  {plainBody, answer(strings.Replace(wholeAnswer, "usage", "tokens", 1)), 200, "tokens", false, "", byCount},
+	"an answer with usage that can't be":       {plainBody, answer(strings.Replace(wholeAnswer, "75", "-75", 1)), 200, "-75", false, "", byCount},
+	"an answer of nothing, without usage":      {plainBody, answer(emptyAnswer), 200, emptyAnswer, false, "", byPrompt},
+	"an answer in parts, without usage":        {plainBody, answer(strings.Replace(strings.Replace(wholeAnswer, "usage", "tokens", 1), contentString, contentParts, 1)), 200, contentParts, false, "", byCount},
+	"a stream in parts, without usage":         {streamBody, events(thoughtEvent + strings.Replace(textEvent, contentString, contentParts, 1) + stopEvent + doneEvent), 200, doneEvent, false, "", byCount},
+	"usage without the prompt":                 {plainBody, answer(withoutPromptTokens.Replace(wholeAnswer)), 200, "", false, "", charge{prompt: true, told: 75}},
+	"usage without the prompt, streamed":       {streamBody, events(thoughtEvent + withoutPromptTokens.Replace(stopAndUsageEvent) + doneEvent), 200, "", false, "", charge{prompt: true, told: 75}},
+	"a field for errors that says none":        {streamBody, events(strings.Replace(thoughtEvent, "{", `{"error":"",`, 1) + textEvent + stopAndUsageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"an answer that is an error":               {plainBody, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+	"an answer cut off":                        {plainBody, answer(wholeAnswer[:strings.Index(wholeAnswer, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late", more: true}},
+	"an answer beyond all measure":             {plainBody, answer(strings.Repeat(" ", upstream.MaxBody+1)), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer beyond all measure, with text":  {plainBody, answer(strings.Replace(wholeAnswer, "usage", "x", 1) + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", orMore(byCount)},
+	"an answer beyond all measure, with usage": {plainBody, answer(wholeAnswer + strings.Repeat(" ", upstream.MaxBody)), 502, "upstream_junk", false, "upstream_junk", byUsage},
+	"a stream that wasn't asked for":           {plainBody, events(thoughtEvent + textEvent + stopAndUsageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"gzip in spite of identity, unstreamed":    {plainBody, zipped("application/json", wholeAnswer), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a connection closed":                      {plainBody, answer("", cut), 502, "upstream_unreachable", false, "upstream_unreachable", nothing},
+	"a redirect":                               {plainBody, refusing(307, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"a refused key of ours":                    {plainBody, refusing(401, `{"error":"your key k"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a refused identity of ours":               {plainBody, refusing(403, `{"error":"principal x"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a filtered prompt":                        {plainBody, refusing(400, `{"error":{"code":"content_filter"}}`), 400, "content_filter", false, "upstream_error", byPrompt},
+	"408":                                      {plainBody, refusing(408, `{"error":{"code":"Timeout"}}`), 408, "Timeout", false, "upstream_error", byPrompt},
+	"424":                                      {plainBody, refusing(424, ``), 424, "answered 424", false, "upstream_error", nothing},
+	"422":                                      {plainBody, refusing(422, `{"detail":[]}`), 422, "detail", false, "upstream_error", nothing},
+	"429 without a time":                       {plainBody, refusing(429, `{"error":{"code":"429"}}`), 429, "429", false, "upstream_error", nothing},
+	"402, of our account":                      {plainBody, refusing(402, `{"error":{"message":"Insufficient Balance"}}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"407, of our account":                      {plainBody, refusing(407, `{"error":"who are you"}`), 502, "did not answer as it should", false, "upstream_error", nothing},
+	"a page of HTML":                           {plainBody, refusing(503, `<html>sub-1</html>`, "Content-Type", "text/html"), 503, "answered 503", false, "upstream_error", nothing},
+	"a key of ours, echoed":                    {plainBody, refusing(400, `{"error":"no model for upstream-key"}`), 400, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
+	"a key of ours, echoed in a 200":           {plainBody, answer(`{"error":"no model for upstream-key"}`), 200, `{"error":"no model for (secret)"}`, false, "upstream_error", nothing},
+	"a key of ours, echoed in a stream":        {streamBody, events(thoughtEvent + strings.Replace(errorEvent, "overloaded", "no upstream-key", 1)), 200, "no (secret)", false, "upstream_error", charge{prompt: true, text: "Let me think of the hour."}},
 
-	"a finish_reason of nothing":            {stream, events(strings.ReplaceAll(thought+said, `}}]`, `},"finish_reason":""}]`)), 200, "late", true, "upstream_broken", byCount},
-	"a finish_reason of null in words":      {stream, events(strings.ReplaceAll(thought+said, `}}]`, `},"finish_reason":"null"}]`)), 200, "late", true, "upstream_broken", byCount},
-	"a choice without end":                  {stream, events(thought + said + strings.ReplaceAll(stopped, `"index":0`, `"index":1`)), 200, "stop", true, "upstream_broken", byCount},
-	"[DONE] alone":                          {stream, events(finished), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"comments alone":                        {stream, events(": hi\n\n\n: hi\n\n"), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"comments and [DONE]":                   {stream, events(": hi\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"other data and [DONE]":                 {stream, events("data: {\"type\":\"ping\"}\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"no choices and [DONE]":                 {stream, events(`data: {"choices":[]}` + "\n\n" + finished), 502, "upstream_broken", false, "upstream_broken", nothing},
-	"comments before the answer":            {stream, events(": hi\n\n" + thought + said + together + finished), 200, ": hi\n\n" + thought, false, "", byUsage},
-	"usage and no text":                     {stream, events(told + finished), 200, finished, false, "", byUsage},
-	"nothing to say":                        {stream, events(together + finished), 200, together, false, "", byUsage},
-	"usage after [DONE]":                    {stream, events(thought + said + stopped + finished + told), 200, finished, false, "", byUsage},
-	"usage after [DONE], cut":               {stream, events(thought+said+stopped+finished+told, cut), 200, finished, false, "upstream_broken", byUsage},
-	"no end after [DONE]":                   {stream, events(thought+said+stopped+finished, hang), 200, finished, false, "", byCount},
-	"usage in the choice":                   {stream, events(thought + said + strings.Replace(together, `}],"usage":`, `,"usage":`, 1)[:len(together)-4] + "}]}\n\n" + finished), 200, finished, false, "", byUsage},
-	"usage of which the total says all":     {stream, events(thought + said + total.Replace(together) + finished), 200, finished, false, "", byUsage},
-	"an image in an event":                  {stream, events(image + stopped + finished), 200, finished, false, "", orMore(byPrompt)},
-	"a stream called JSON":                  {stream, called("application/json", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"a stream called nothing":               {stream, called("", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"a stream called one twice":             {stream, called("text/event-stream, text/event-stream", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"a stream called text, cut":             {stream, called("text/plain", thought+said, cut), 200, said, true, "upstream_broken", byCount},
-	"a stream after blank lines":            {stream, called("application/octet-stream", "\xEF\xBB\xBF"+thought+said+together+finished), 200, finished, false, "", byUsage},
-	"an answer called a stream":             {stream, events(answered), 200, answered, false, "", byUsage},
-	"an error called a stream":              {stream, events(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
-	"HTML called a stream":                  {stream, events("<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"HTML in place of a stream":             {stream, called("text/html", "<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"gzip that isn't called so":             {asked, answer("\x1f\x8b\x08\x00junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"blank lines":                           {asked, answer(strings.Repeat("\n", 40)), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an empty body":                         {asked, answer(""), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an answer that is HTML":                {asked, called("text/html", "<html>no JSON</html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"JSON that is no answer":                {asked, answer(`{"detail":"Internal error"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"JSON of an error in other words":       {asked, answer(`{"code":"DataInspectionFailed","message":"x"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an answer of no choices":               {asked, answer(`{"choices":[]}`), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an answer called HTML":                 {asked, called("text/html", answered), 200, answered, false, "", byUsage},
-	"an answer after blank lines":           {asked, answer("\n\n\n" + answered), 200, answered, false, "", byUsage},
-	"an answer with a byte order mark":      {asked, answer("\xEF\xBB\xBF" + answered), 200, answered, false, "", byUsage},
-	"an answer with NaN":                    {asked, answer(strings.Replace(answered, `"message"`, `"logprobs":{"content":[{"logprob":NaN}]},"message"`, 1)), 200, answered[200:], false, "", byUsage},
-	"an answer and more":                    {asked, answer(answered + "junk"), 200, answered, false, "", byUsage},
-	"an answer of which the total says all": {asked, answer(total.Replace(answered)), 200, "late", false, "", byUsage},
-	"an answer in whole floats":             {asked, answer(strings.Replace(answered, "75", "75.0", 1)), 200, "late", false, "", byUsage},
-	"an answer with an error and usage":     {asked, answer(`{"error":"overloaded","usage":{"prompt_tokens":25,"completion_tokens":75}}`), 200, "overloaded", false, "upstream_error", byUsage},
-	"an encoding of none":                   {stream, encoded("none", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"an encoding of utf-8":                  {stream, encoded("utf-8", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"an encoding of identity":               {stream, encoded("Identity", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"an encoding of nothing":                {stream, encoded("", thought+said+together+finished), 200, finished, false, "", byUsage},
-	"an encoding of br":                     {stream, encoded("br", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an encoding of zstd after none":        {stream, encoded("none, zstd", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
-	"an encoding nobody knows":              {stream, encoded("xyz", "junk"), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"a finish_reason of nothing":            {streamBody, events(strings.ReplaceAll(thoughtEvent+textEvent, `}}]`, `},"finish_reason":""}]`)), 200, "late", true, "upstream_broken", byCount},
+	"a finish_reason of null in words":      {streamBody, events(strings.ReplaceAll(thoughtEvent+textEvent, `}}]`, `},"finish_reason":"null"}]`)), 200, "late", true, "upstream_broken", byCount},
+	"a choice without end":                  {streamBody, events(thoughtEvent + textEvent + strings.ReplaceAll(stopEvent, `"index":0`, `"index":1`)), 200, "stop", true, "upstream_broken", byCount},
+	"[DONE] alone":                          {streamBody, events(doneEvent), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments alone":                        {streamBody, events(": hi\n\n\n: hi\n\n"), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments and [DONE]":                   {streamBody, events(": hi\n\n" + doneEvent), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"other data and [DONE]":                 {streamBody, events("data: {\"type\":\"ping\"}\n\n" + doneEvent), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"no choices and [DONE]":                 {streamBody, events(`data: {"choices":[]}` + "\n\n" + doneEvent), 502, "upstream_broken", false, "upstream_broken", nothing},
+	"comments before the answer":            {streamBody, events(": hi\n\n" + thoughtEvent + textEvent + stopAndUsageEvent + doneEvent), 200, ": hi\n\n" + thoughtEvent, false, "", byUsage},
+	"usage and no text":                     {streamBody, events(usageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
+	"nothing to say":                        {streamBody, events(stopAndUsageEvent + doneEvent), 200, stopAndUsageEvent, false, "", byUsage},
+	"usage after [DONE]":                    {streamBody, events(thoughtEvent + textEvent + stopEvent + doneEvent + usageEvent), 200, doneEvent, false, "", byUsage},
+	"usage after [DONE], cut":               {streamBody, events(thoughtEvent+textEvent+stopEvent+doneEvent+usageEvent, cut), 200, doneEvent, false, "upstream_broken", byUsage},
+	"no end after [DONE]":                   {streamBody, events(thoughtEvent+textEvent+stopEvent+doneEvent, hang), 200, doneEvent, false, "", byCount},
+	"usage in the choice":                   {streamBody, events(thoughtEvent + textEvent + strings.Replace(stopAndUsageEvent, `}],"usage":`, `,"usage":`, 1)[:len(stopAndUsageEvent)-4] + "}]}\n\n" + doneEvent), 200, doneEvent, false, "", byUsage},
+	"usage of which the total says all":     {streamBody, events(thoughtEvent + textEvent + withLargerTotal.Replace(stopAndUsageEvent) + doneEvent), 200, doneEvent, false, "", byUsage},
+	"an image in an event":                  {streamBody, events(imageEvent + stopEvent + doneEvent), 200, doneEvent, false, "", orMore(byPrompt)},
+	"a stream called JSON":                  {streamBody, withType("application/json", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"a stream called nothing":               {streamBody, withType("", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"a stream called one twice":             {streamBody, withType("text/event-stream, text/event-stream", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"a stream called text, cut":             {streamBody, withType("text/plain", thoughtEvent+textEvent, cut), 200, textEvent, true, "upstream_broken", byCount},
+	"a stream after blank lines":            {streamBody, withType("application/octet-stream", "\xEF\xBB\xBF"+thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"an answer called a stream":             {streamBody, events(wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"an error called a stream":              {streamBody, events(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
+	"HTML called a stream":                  {streamBody, events("<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"HTML in place of a stream":             {streamBody, withType("text/html", "<html></html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"gzip that isn't called so":             {plainBody, answer("\x1f\x8b\x08\x00junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"blank lines":                           {plainBody, answer(strings.Repeat("\n", 40)), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an empty body":                         {plainBody, answer(""), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer that is HTML":                {plainBody, withType("text/html", "<html>no JSON</html>"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"JSON that is no answer":                {plainBody, answer(`{"detail":"Internal error"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"JSON of an error in other words":       {plainBody, answer(`{"code":"DataInspectionFailed","message":"x"}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer of no choices":               {plainBody, answer(`{"choices":[]}`), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an answer called HTML":                 {plainBody, withType("text/html", wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"an answer after blank lines":           {plainBody, answer("\n\n\n" + wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"an answer with a byte order mark":      {plainBody, answer("\xEF\xBB\xBF" + wholeAnswer), 200, wholeAnswer, false, "", byUsage},
+	"an answer with NaN":                    {plainBody, answer(strings.Replace(wholeAnswer, `"message"`, `"logprobs":{"content":[{"logprob":NaN}]},"message"`, 1)), 200, wholeAnswer[200:], false, "", byUsage},
+	"an answer and more":                    {plainBody, answer(wholeAnswer + "junk"), 200, wholeAnswer, false, "", byUsage},
+	"an answer of which the total says all": {plainBody, answer(withLargerTotal.Replace(wholeAnswer)), 200, "late", false, "", byUsage},
+	"an answer in whole floats":             {plainBody, answer(strings.Replace(wholeAnswer, "75", "75.0", 1)), 200, "late", false, "", byUsage},
+	"an answer with an error and usage":     {plainBody, answer(`{"error":"overloaded","usage":{"prompt_tokens":25,"completion_tokens":75}}`), 200, "overloaded", false, "upstream_error", byUsage},
+	"an encoding of none":                   {streamBody, withEncoding("none", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"an encoding of utf-8":                  {streamBody, withEncoding("utf-8", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"an encoding of identity":               {streamBody, withEncoding("Identity", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"an encoding of nothing":                {streamBody, withEncoding("", thoughtEvent+textEvent+stopAndUsageEvent+doneEvent), 200, doneEvent, false, "", byUsage},
+	"an encoding of br":                     {streamBody, withEncoding("br", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an encoding of zstd after none":        {streamBody, withEncoding("none, zstd", "junk"), 502, "upstream_junk", false, "upstream_junk", nothing},
+	"an encoding nobody knows":              {streamBody, withEncoding("xyz", "junk"), 502, "upstream_broken", false, "upstream_broken", nothing},
 
-	"500":               {asked, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
-	"a 500, compressed": {asked, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
+	"500":               {plainBody, refusing(500, ``), 500, "answered 500", false, "upstream_error", nothing},
+	"a 500, compressed": {plainBody, refusing(500, "\x1f\x8b", "Content-Encoding", "gzip"), 500, "answered 500", false, "upstream_error", nothing},
 }
 
 // For each fault of upstream's the caller gets the right status, and pays for the tokens
 // that upstream used.
 func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
-	for name, test := range troubles {
+	for name, test := range upstreamFaults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			timeouts := upstream.Timeouts{}
 			switch { // shorten the timeout that the test needs
 			case test.outcome == "upstream_silent":
 				timeouts.Idle = brief
-			case test.outcome == "upstream_timeout" && test.body == stream:
+			case test.outcome == "upstream_timeout" && test.body == streamBody:
 				timeouts.Header, timeouts.Idle = brief, brief
 			case test.outcome == "upstream_timeout":
 				timeouts.Whole = brief
 			}
-			b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
+			b, log := startLogged(t, subscriptiontest.Limits{TokenQuota: 50_000_000, TokenQuotaPeriod: limit.Yearly}, timeouts, test.model)
 			status, body, err := b.read(t.Context(), test.body)
 			if status != test.status || !strings.Contains(body, test.part) || (err != nil) != test.aborted {
 				t.Errorf("got %d %.300q, aborted %v; want %d with %q, aborted %t", status, body, err, test.status, test.part, test.aborted)
@@ -286,7 +287,7 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 				want = max(want, got) // the tokens used up must still equal those reported
 			}
 			if line.Outcome != test.outcome || got != want {
-				t.Errorf("reported %+v, want %q and %d tokens", line, test.outcome, want)
+				t.Errorf("got %+v reported, want %q and %d tokens", line, test.outcome, want)
 			}
 			if got = b.spent(t); got != want {
 				t.Errorf("got %d tokens used up, want %d", got, want)
@@ -296,8 +297,8 @@ func TestChargesAreRightWhateverUpstreamDoes(t *testing.T) {
 }
 
 // read makes a call and reads its answer as far as it goes.
-func (b *bench) read(ctx context.Context, body string) (status int, text string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+path, strings.NewReader(body))
+func (b *fixture) read(ctx context.Context, body string) (status int, text string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL+demoPath, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -317,8 +318,8 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 		"a date": {"Retry-After", "Tue, 24 Nov 2026 18:00:00 GMT"},
 	} {
 		for _, status := range []int{408, 424, 429, 500, 503, 529} {
-			b := open(t, subscriptiontest.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
-			response, body := b.post(t, path, asked)
+			b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, refusing(status, `{"error":"theirs"}`, headers...))
+			response, body := b.post(t, demoPath, plainBody)
 			if response.StatusCode != status || body != `{"error":"theirs"}` || (status != 408 && (response.Header.Get("x-apim-remaining-tokens") != "300" || response.Header.Get("x-apim-tokens-consumed") != "")) || response.Header.Get("x-tollgate-upstream") != "upstream-1" {
 				t.Errorf("%d, %s: got %d %v %s, want upstream's own answer from upstream-1 and, but for 408, 300 tokens left and none consumed", status, name, response.StatusCode, response.Header, body)
 			}
@@ -336,9 +337,9 @@ func TestUpstreamsRetryAfterIsPassedOn(t *testing.T) {
 
 // The text of each completion is counted by itself, and all are charged.
 func TestTheTextOfSeveralCompletionsIsCounted(t *testing.T) {
-	b, log := openLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
-		strings.ReplaceAll(said, `"index":0`, `"index":1`)+said+thought+stopped+finished))
-	if status, body, err := b.read(t.Context(), stream); status != 200 || err != nil {
+	b, log := startLogged(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly}, upstream.Timeouts{}, events(
+		strings.ReplaceAll(textEvent, `"index":0`, `"index":1`)+textEvent+thoughtEvent+stopEvent+doneEvent))
+	if status, body, err := b.read(t.Context(), streamBody); status != 200 || err != nil {
 		t.Fatalf("got %d %s, %v; want 200", status, body, err)
 	}
 	if got, want := log.call(t).Completion, textOf(`It is late "now".`)+textOf(`It is late "now".Let me think of the hour.`); got != want {

@@ -22,10 +22,10 @@ import (
 // is still in buffers on its way, so the gateway reads and counts it.
 func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 	for _, settle := range []time.Duration{0, time.Minute} {
-		s := openBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
+		s := startBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, settle, "DeepSeek-R1")
 		leave := func(pace string) (billed, charged int64) {
 			billedBefore, spent := s.endpoint.Billed(), s.spent(t)
-			s.end(t, strings.Replace(stream, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", behaves: "completion=800,pace=" + pace})
+			s.end(t, strings.Replace(streamBody, "{", `{"max_tokens":900,`, 1), ending{stream: true, leaves: "\n\n", behaves: "completion=800,pace=" + pace})
 			return s.endpoint.Billed() - billedBefore, s.spent(t) - spent
 		}
 		for range 2 {
@@ -50,16 +50,16 @@ func TestTextOnItsWayWhenTheCallerLeavesIsCharged(t *testing.T) {
 // Usage that comes with each chunk covers the call so far. A caller that leaves is
 // charged the usage at the end.
 func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
-	running := strings.Replace(said, "}]}", `}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`, 1)
-	if running == said {
-		t.Fatalf("got no place for usage in %s, want one", said)
+	running := strings.Replace(textEvent, "}]}", `}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`, 1)
+	if running == textEvent {
+		t.Fatalf("got no place for usage in %s, want one", textEvent)
 	}
 	for name, test := range map[string]struct {
 		first string
 		tells bool
-	}{"in a chunk": {running, true}, "beside the chunks": {said + usageOf(9, 1), true}, "and no more": {running, false}} {
+	}{"in a chunk": {running, true}, "beside the chunks": {textEvent + usageOf(9, 1), true}, "and no more": {running, false}} {
 		begun, left := make(chan struct{}), make(chan struct{})
-		b, log := openServing(t, subscriptiontest.Limits{}, "o3", 5*time.Second, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		b, log := startModel(t, subscriptiontest.Limits{}, "o3", 5*time.Second, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, test.first)
@@ -67,7 +67,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 			close(begun)
 			<-left
 			if test.tells {
-				_, _ = io.WriteString(w, running+stopped+usageOf(9, 500)+finished)
+				_, _ = io.WriteString(w, running+stopEvent+usageOf(9, 500)+doneEvent)
 			}
 		})
 		ctx, leave := context.WithCancel(t.Context())
@@ -75,7 +75,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 		gone := make(chan struct{})
 		go func() {
 			defer close(gone)
-			b.leaveAfter(ctx, strings.Replace(strings.Replace(stream, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":600,`, 1), "late", leave)
+			b.leaveAfter(ctx, strings.Replace(strings.Replace(streamBody, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":600,`, 1), "late", leave)
 		}()
 		<-begun
 		<-gone
@@ -85,7 +85,7 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 		}
 		close(left)
 		if line := log.chat(t); test.tells && line.Prompt+line.Completion != 509 || line.Prompt < 9 || line.Completion < 1 {
-			t.Errorf("%s: reported %+v, want 509 tokens where the endpoint sends usage (%t), and at least 9 and 1 otherwise", name, line, test.tells)
+			t.Errorf("%s: got %+v reported, want 509 tokens where the endpoint sends usage (%t), and at least 9 and 1 otherwise", name, line, test.tells)
 		}
 	}
 }
@@ -94,49 +94,49 @@ func TestRunningUsageIsNotTheFinalChargeWhenTheCallerLeaves(t *testing.T) {
 // has left.
 func TestUsageInAStreamsUnterminatedLastEventIsRead(t *testing.T) {
 	begun, left := make(chan struct{}), make(chan struct{})
-	b, log := openServing(t, subscriptiontest.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+	b, log := startModel(t, subscriptiontest.Limits{}, "o3", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/event-stream")
 		close(begun)
 		<-left
-		_, _ = io.WriteString(w, said+stopped+strings.TrimSpace(usageOf(9, 77)))
+		_, _ = io.WriteString(w, textEvent+stopEvent+strings.TrimSpace(usageOf(9, 77)))
 	})
-	b.leaveOnce(t, strings.Replace(stream, "DeepSeek-R1", "o3", 1), begun)
+	b.leaveOnce(t, strings.Replace(streamBody, "DeepSeek-R1", "o3", 1), begun)
 	b.serving.Wait()
 	close(left)
 	if line := log.chat(t); line.Prompt+line.Completion != 86 {
-		t.Errorf("reported %+v, want 86 tokens", line)
+		t.Errorf("got %+v reported, want 86 tokens", line)
 	}
 }
 
 // An answer of R1's that is read on to its end is charged by Tollgate's count if usage is
 // missing, as if the caller had stayed; half an answer isn't.
 func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
-	untold, _, _ := strings.Cut(answered, `,"usage"`)
+	untold, _, _ := strings.Cut(wholeAnswer, `,"usage"`)
 	untold += "}"
 	for name, test := range map[string]struct {
 		rest string
 		want func(got int64) bool
 	}{
-		"whole": {untold, func(got int64) bool { return got == byCount.tokens(promptIn(t, asked)) }},
-		"half":  {untold[:len(untold)/2], func(got int64) bool { return got == promptIn(t, asked)+900 }},
-		"error": {`{"error":{"message":"x"}}`, func(got int64) bool { return got == promptIn(t, asked)+900 }},
+		"whole": {untold, func(got int64) bool { return got == byCount.tokens(promptIn(t, plainBody)) }},
+		"half":  {untold[:len(untold)/2], func(got int64) bool { return got == promptIn(t, plainBody)+900 }},
+		"error": {`{"error":{"message":"x"}}`, func(got int64) bool { return got == promptIn(t, plainBody)+900 }},
 	} {
 		begun, left := make(chan struct{}), make(chan struct{})
-		b, log := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 900}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+		b, log := startModel(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 900}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			close(begun)
 			<-left
 			_, _ = io.WriteString(w, test.rest)
 		})
-		b.leaveOnce(t, asked, begun)
+		b.leaveOnce(t, plainBody, begun)
 		b.serving.Wait()
-		if spent := b.spent(t); spent != promptIn(t, asked)+900 {
-			t.Errorf("%s, when the caller has left: got %d tokens used up, want %d, as reserved", name, spent, promptIn(t, asked)+900)
+		if spent := b.spent(t); spent != promptIn(t, plainBody)+900 {
+			t.Errorf("%s, when the caller has left: got %d tokens used up, want %d, as reserved", name, spent, promptIn(t, plainBody)+900)
 		}
 		close(left)
 		if line := log.chat(t); !test.want(line.Prompt + line.Completion) {
-			t.Errorf("%s: reported %+v, want %d tokens for a whole answer and %d otherwise", name, line, byCount.tokens(promptIn(t, asked)), promptIn(t, asked)+900)
+			t.Errorf("%s: got %+v reported, want %d tokens for a whole answer and %d otherwise", name, line, byCount.tokens(promptIn(t, plainBody)), promptIn(t, plainBody)+900)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func TestAWholeAnswerThatIsReadOnIsChargedByItsCount(t *testing.T) {
 func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 	for _, caps := range []string{`"max_tokens":1,"max_completion_tokens":400,`, `"max_completion_tokens":1,"max_tokens":400,`} {
 		for _, model := range []string{"chat-prod", "DeepSeek-V3.2", "gpt-4o", "o3"} {
-			s := openBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
+			s := startBiller(t, subscriptiontest.Limits{TokenQuota: 1_000_000}, 20*time.Millisecond, model)
 			s.end(t, `{"model":"`+model+`",`+caps+hi+`}`, ending{behaves: "first-token=1ms,hidden=300,cut-after=1"})
 			if billed, spent := s.endpoint.Billed(), s.spent(t); billed > spent {
 				t.Errorf("%s, %s: got %d tokens charged, want the %d that were billed or more", model, caps, spent, billed)
@@ -156,17 +156,17 @@ func TestTheLargerOfTwoCapsIsTheBound(t *testing.T) {
 
 // A model may have written all of a stop sequence but its end, which isn't sent.
 func TestTextThatAStopSequenceWithholdsIsCharged(t *testing.T) {
-	b, log := openServing(t, subscriptiontest.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thought+said+stopped+finished))
-	b.post(t, path, strings.Replace(stream, "{", `{"stop":["x","`+strings.Repeat("stop here ", 20)+`"],`, 1))
-	if line, want := log.chat(t), byCount.tokens(promptIn(t, stream)); line.Prompt+line.Completion < want+60 {
-		t.Errorf("reported %+v, want %d tokens and those of the sequence", line, want)
+	b, log := startModel(t, subscriptiontest.Limits{}, "DeepSeek-R1", time.Minute, upstream.Timeouts{}, events(thoughtEvent+textEvent+stopEvent+doneEvent))
+	b.post(t, demoPath, strings.Replace(streamBody, "{", `{"stop":["x","`+strings.Repeat("stop here ", 20)+`"],`, 1))
+	if line, want := log.chat(t), byCount.tokens(promptIn(t, streamBody)); line.Prompt+line.Completion < want+60 {
+		t.Errorf("got %+v reported, want %d tokens and those of the sequence", line, want)
 	}
 }
 
 // In shadow nothing is refused, not even a call without a bound.
 func TestShadowLetsUnboundedCallsPass(t *testing.T) {
-	b, _ := openServing(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(answered))
-	response, text := b.post(t, path, `{"web_search_options":{},`+hi+`}`)
+	b, _ := startModel(t, subscriptiontest.Limits{Reserve: subscription.ReserveFull, MaxCompletionTokens: 50, Shadow: true}, "gpt-4o", 0, upstream.Timeouts{}, answer(wholeAnswer))
+	response, text := b.post(t, demoPath, `{"web_search_options":{},`+hi+`}`)
 	if response.StatusCode != 200 || response.Header.Get("X-Tollgate-Shadow") != "unbounded_request" {
 		t.Errorf("got %d %v %s, want 200 with X-Tollgate-Shadow unbounded_request", response.StatusCode, response.Header, text)
 	}
@@ -176,12 +176,12 @@ func TestShadowLetsUnboundedCallsPass(t *testing.T) {
 // prompt is reserved, no other endpoint is asked.
 func TestAPromptThatAnEndpointReadBeforeItFailedIsCharged(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveFull} {
-		for name, second := range map[string]http.HandlerFunc{"answers": answer(answered), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
-			first := upstream.Endpoint{URL: serving(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: shape.OpenAI, Name: "a", Priority: 1}
-			then := upstream.Endpoint{URL: serving(t, second), Shape: shape.OpenAI, Name: "b", Priority: 2}
-			b := openWith(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, before(t, first, then), upstream.Timeouts{}, nil)
-			response, text := b.post(t, path, asked)
-			prompt := promptIn(t, asked)
+		for name, second := range map[string]http.HandlerFunc{"answers": answer(wholeAnswer), "fails": refusing(503, ""), "times out": refusing(408, `{"error":{"code":"Timeout"}}`), "breaks off": cut} {
+			first := upstream.Endpoint{URL: serve(t, refusing(408, `{"error":{"code":"Timeout"}}`)), Shape: shape.OpenAI, Name: "a", Priority: 1}
+			then := upstream.Endpoint{URL: serve(t, second), Shape: shape.OpenAI, Name: "b", Priority: 2}
+			b := start(t, subscriptiontest.Limits{TokenQuota: 10_000, TokenQuotaPeriod: limit.Yearly, Reserve: reserve, MaxCompletionTokens: 100}, nil, withEndpoints(t, first, then))
+			response, text := b.post(t, demoPath, plainBody)
+			prompt := promptIn(t, plainBody)
 			want, status := prompt, 408
 			if reserve != subscription.ReserveFull {
 				want += map[string]int64{"answers": 100, "times out": prompt}[name]
@@ -200,7 +200,7 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	endpoint := &fakemodel.Endpoint{}
 	fails := true
 	url := func(fail bool) string {
-		return serving(t, func(w http.ResponseWriter, r *http.Request) {
+		return serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if fail && fails {
 				w.WriteHeader(503)
 				return
@@ -214,17 +214,17 @@ func TestSeveralFamiliesBehindOneNameAreBoundedByTheDearest(t *testing.T) {
 	of := func(family string) map[string]upstream.Model {
 		return map[string]upstream.Model{"DeepSeek-R1": {Name: "chat", Family: family}}
 	}
-	b := openWith(t, subscriptiontest.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, func(c *gateway.Config) {
-		before(t,
+	b := start(t, subscriptiontest.Limits{TokenQuota: quota, TokenQuotaPeriod: limit.Yearly, Reserve: subscription.ReserveFull, MaxCompletionTokens: 90}, nil, func(c *gateway.Config) {
+		withEndpoints(t,
 			upstream.Endpoint{URL: url(true), Shape: shape.OpenAI, Name: "a", Priority: 1, Models: map[string]upstream.Model{"DeepSeek-R1": {Name: "DeepSeek-R1"}}},
 			upstream.Endpoint{URL: url(false), Shape: shape.OpenAI, Name: "b", Priority: 2, Models: of("Llama-3.3-70B-Instruct")},
 			upstream.Endpoint{URL: url(false), Shape: shape.OpenAI, Name: "c", Priority: 3, Models: of("Llama-3.3-70B-Instruct")})(c)
-	}, upstream.Timeouts{}, nil)
+	})
 	body := `{"model":"DeepSeek-R1","messages":[{"role":"user","content":"` + strings.Repeat("word ", 100) + `"}]}`
 	for i := range 8 {
 		fails = i%2 == 0
 		before, spent := endpoint.Billed(), b.spent(t)
-		response, text := b.post(t, path, body)
+		response, text := b.post(t, demoPath, body)
 		if billed, charged := endpoint.Billed()-before, b.spent(t)-spent; billed > charged || endpoint.Billed() > quota {
 			t.Errorf("call %d: got %d %.100s, %d tokens billed and %d charged; want at least the bill charged, and all bills within %d", i, response.StatusCode, text, billed, charged, quota)
 		}
@@ -240,15 +240,15 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	begun, left := make(chan struct{}, 2), make(chan struct{})
 	tell := sync.OnceFunc(func() { close(left) })
 	defer tell()
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 1000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 800, MaxWait: subscription.Duration(2 * time.Minute)}, func(c *gateway.Config) {
-		c.Models, c.SettleTimeout = []string{"o3"}, time.Minute
-	}, upstream.Timeouts{}, func(w http.ResponseWriter, r *http.Request) {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 1000, Reserve: subscription.ReserveFull, MaxCompletionTokens: 800, MaxWait: subscription.Duration(2 * time.Minute)}, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		begun <- struct{}{}
 		<-left
-		_, _ = io.WriteString(w, answered)
+		_, _ = io.WriteString(w, wholeAnswer)
+	}, func(c *gateway.Config) {
+		c.Models, c.SettleTimeout = []string{"o3"}, time.Minute
 	})
-	body := strings.Replace(strings.Replace(asked, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":800,`, 1)
+	body := strings.Replace(strings.Replace(plainBody, "DeepSeek-R1", "o3", 1), "{", `{"max_completion_tokens":800,`, 1)
 	b.leaveOnce(t, body, begun)
 	b.serving.Wait()
 	status := make(chan int)
@@ -275,7 +275,7 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
 		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
-			s := openBiller(t, subscriptiontest.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
+			s := startBiller(t, subscriptiontest.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")
 			s.end(t, `{"model":"o3",`+hi+`}`, ending{}) // so that the gateway knows the counter
 			billed, spent := s.endpoint.Billed(), s.spent(t)
 			s.down.Store(true)
@@ -283,7 +283,7 @@ func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
 				s.end(t, `{"model":"o3","max_completion_tokens":500,`+hi+`}`, ending{leaves: "begun", behaves: "first-token=1h,hidden=400"})
 			}
 			s.down.Store(false)
-			s.until(t, func(now int64) bool { return now-spent >= s.endpoint.Billed()-billed && now-spent >= 8*500 })
+			s.waitForSpending(t, func(now int64) bool { return now-spent >= s.endpoint.Billed()-billed && now-spent >= 8*500 })
 		}
 	}
 }

@@ -20,7 +20,6 @@ import (
 	ledgermem "tollgate/handler/ledger/memstore"
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription/subscriptiontest"
-	"tollgate/handler/upstream"
 )
 
 // usageResponse is the answer to GET /usage.
@@ -50,7 +49,7 @@ type usageResponse struct {
 	Problem string
 }
 
-func (b *bench) usage(t *testing.T, query string, headers ...string) usageResponse {
+func (b *fixture) usage(t *testing.T, query string, headers ...string) usageResponse {
 	t.Helper()
 	response, body := b.get(t, "/usage"+query, headers...)
 	var answer usageResponse
@@ -60,9 +59,9 @@ func (b *bench) usage(t *testing.T, query string, headers ...string) usageRespon
 	return answer
 }
 
-// happened adds a row of another process to the bench's ledger: what team-a used of a
+// addRow adds a row of another process to the fixture's ledger: what team-a used of a
 // model, so many minutes ago.
-func (b *bench) happened(t *testing.T, ago int64, model string, used ledger.Totals) {
+func (b *fixture) addRow(t *testing.T, ago int64, model string, used ledger.Totals) {
 	t.Helper()
 	row := ledger.Row{Key: ledger.Key{Subscription: "team-a", Model: model, Span: ledger.Minute, Start: limit.Minute(b.now()) - ago}, Process: "OTHER", Revision: 1, Totals: used}
 	if _, err := b.stored.Apply(t.Context(), []ledger.Change{{Row: row}}); err != nil {
@@ -71,14 +70,14 @@ func (b *bench) happened(t *testing.T, ago int64, model string, used ledger.Tota
 }
 
 func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 10_000, TokenQuotaPeriod: limit.Hourly}, answering(233, 184))
-	b.happened(t, 181, "", ledger.Totals{Calls: 1, PromptTokens: 1000}) // longer ago than three hours
-	b.happened(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 15, ReasoningTokens: 12})
-	b.happened(t, 90, "gpt-4o", ledger.Totals{Calls: 1, CompletionTokens: 5})
-	b.happened(t, 1, "DeepSeek-R1", ledger.Totals{Calls: 1, Failed: 1, Shadowed: 1, Refused: 2, RefusedBy: map[string]int64{"quota": 2}, PromptTokens: 1})
-	b.happened(t, 0, "DeepSeek-R1", ledger.Totals{Calls: 1, PromptTokens: 3})
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 10_000, TokenQuotaPeriod: limit.Hourly}, answering(233, 184))
+	b.addRow(t, 181, "", ledger.Totals{Calls: 1, PromptTokens: 1000}) // longer ago than three hours
+	b.addRow(t, 90, "DeepSeek-R1", ledger.Totals{Calls: 2, PromptTokens: 10, CachedTokens: 4, CompletionTokens: 15, ReasoningTokens: 12})
+	b.addRow(t, 90, "gpt-4o", ledger.Totals{Calls: 1, CompletionTokens: 5})
+	b.addRow(t, 1, "DeepSeek-R1", ledger.Totals{Calls: 1, Failed: 1, Shadowed: 1, Refused: 2, RefusedBy: map[string]int64{"quota": 2}, PromptTokens: 1})
+	b.addRow(t, 0, "DeepSeek-R1", ledger.Totals{Calls: 1, PromptTokens: 3})
 	for range 3 { // two are answered, one refused, and none is written yet
-		b.post(t, path, demo)
+		b.post(t, demoPath, demo)
 	}
 	b.serving.Wait()
 	got := b.usage(t, "")
@@ -119,8 +118,8 @@ func TestUsageHasTheRunningMinuteAndThoseBefore(t *testing.T) {
 }
 
 func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
-	b.post(t, path, demo, "Client-Ip", "192.0.2.1:5")
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, CounterKey: "{client-ip}/{model}"}, answering(5))
+	b.post(t, demoPath, demo, "Client-Ip", "192.0.2.1:5")
 	for ip, used := range map[string]int64{"192.0.2.1": 30, "192.0.2.2": 0} {
 		got := b.usage(t, "", "Client-Ip", ip+":9")
 		counted := got.Limits[0].Counted
@@ -132,8 +131,8 @@ func TestUsageNamesTheCallsThatACounterCounts(t *testing.T) {
 
 func TestUsageIsAnsweredWithoutTheLedger(t *testing.T) {
 	broken := ledgermem.New(func(string) (bool, error) { return false, errors.New("the ledger is down") })
-	b := openWith(t, subscriptiontest.Limits{TokensPerMinute: 300}, func(c *gateway.Config) { c.Usage = ledger.Reader{Store: broken} }, upstream.Timeouts{}, answering(5))
-	b.post(t, path, demo)
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(5), func(c *gateway.Config) { c.Usage = ledger.Reader{Store: broken} })
+	b.post(t, demoPath, demo)
 	b.serving.Wait()
 	got := b.usage(t, "")
 	if got.Problem == "" || len(got.Minutes) != 1 || got.Minute.Used != 30 || got.Total.TotalTokens != 30 {
@@ -158,7 +157,7 @@ func (mute) Rows(ctx context.Context, _ string, _, _ time.Time) ([]ledger.Row, e
 // What the counters know must be answered without waiting minutes for the ledger.
 func TestUsageDoesNotWaitForASlowLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, subscriptiontest.Limits{TokensPerMinute: 300}, time.Now)
+		b := newFixture(t, subscriptiontest.Limits{TokensPerMinute: 300}, time.Now)
 		config := b.config(t, nil)
 		config.Usage = mute{}
 		g := gateway.New(config)
@@ -172,7 +171,7 @@ func TestUsageDoesNotWaitForASlowLedger(t *testing.T) {
 	})
 }
 
-func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
+func (b *fixture) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+path, nil)
 	if err != nil {
@@ -193,10 +192,10 @@ func (b *bench) get(t *testing.T, path string, headers ...string) (*http.Respons
 
 // Answers to requests that reserve no tokens have the headers too.
 func TestEveryAuthenticatedAnswerHasLimitHeaders(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
-	b.post(t, path, demo)
-	malformed, _ := b.post(t, path, `{"messages":1}`)
-	unknown, _ := b.post(t, path, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1))
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, TokenQuota: 1000, TokenQuotaPeriod: limit.Daily}, answering(233))
+	b.post(t, demoPath, demo)
+	malformed, _ := b.post(t, demoPath, `{"messages":1}`)
+	unknown, _ := b.post(t, demoPath, strings.Replace(demo, "DeepSeek-R1", "gpt-9", 1))
 	list, _ := b.get(t, "/openai/v1/models")
 	for what, answer := range map[int]*http.Response{400: malformed, 404: unknown, 200: list} {
 		h := answer.Header

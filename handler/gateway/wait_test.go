@@ -29,7 +29,7 @@ func TestACallQueuesForTokens(t *testing.T) {
 	defer foundry.Close()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(20 * time.Second) // virtual time starts at the beginning of a minute
-		b := newBench(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
+		b := newFixture(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(50 * time.Second)}, time.Now)
 		client := newUpstream(t, upstream.Timeouts{}, upstream.Endpoint{URL: foundry.URL, Shape: shape.OpenAI})
 		config := b.config(t, client)
 		g := gateway.New(config)
@@ -65,10 +65,10 @@ func TestACallQueuesForTokens(t *testing.T) {
 
 // A call is refused at once if the next minute comes later than maxWait.
 func TestACallThatWouldQueueTooLongIsRefusedAtOnce(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Minute)}, answering(1000))
-	b.post(t, path, demo) // a debt of two minutes and more
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 300, MaxWait: subscription.Duration(time.Minute)}, answering(1000))
+	b.post(t, demoPath, demo) // a debt of two minutes and more
 	began := time.Now()
-	response, body := b.post(t, path, demo)
+	response, body := b.post(t, demoPath, demo)
 	var seconds int
 	if _, err := fmt.Sscan(response.Header.Get("Retry-After"), &seconds); err != nil || response.StatusCode != 429 || seconds < 120 || time.Since(began) > 30*time.Second {
 		t.Errorf("got %d after %s, %v: %s; want 429 at once with Retry-After of 120 s or more", response.StatusCode, time.Since(began), response.Header, body)
@@ -88,16 +88,16 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		"usage missing": {longPrompt, none, 5000 + promptOf(t) + 1},
 		"with an image": {image, usage, 7003},
 	} {
-		var b *bench
+		var b *fixture
 		var held int64 // tokens reserved while the call is made
-		b = open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+		b = start(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 			held = b.usage(t, "").Minute.Used
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, test.answer)
 		})
-		b.post(t, path, demo) // so that the gateway knows the counter
+		b.post(t, demoPath, demo) // so that the gateway knows the counter
 		before := b.usage(t, "").Minute.Used
-		response, answer := b.post(t, path, test.body)
+		response, answer := b.post(t, demoPath, test.body)
 		if used := b.usage(t, "").Minute.Used - before; response.StatusCode != 200 || used != test.used {
 			t.Errorf("%s: got %d with %d tokens used: %s; want %d", name, response.StatusCode, used, answer, test.used)
 		}
@@ -110,14 +110,14 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 // Some of the prompts that aren't counted before the call are counted afterwards and
 // compared with usage. Otherwise large limits would never show that a template has changed.
 func TestSomeUncountedPromptsAreComparedWithUsage(t *testing.T) {
-	b := open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"choices":[],"usage":{"prompt_tokens":225,"completion_tokens":3}}`)
 	})
-	b.post(t, path, demo) // so that the gateway knows the counter
+	b.post(t, demoPath, demo) // so that the gateway knows the counter
 	long := strings.Replace(demo, "Can you", strings.Repeat("word ", 200)+"Can you", 1)
 	for range 17 {
-		b.post(t, path, long)
+		b.post(t, demoPath, long)
 	}
 	if n := strings.Count(b.logged(), `"prompt_estimate":225,"prompt_tokens":225`); n != 2 {
 		t.Errorf("got %d of 17 calls with the estimate beside their usage in the log, want the first and the last", n)
@@ -135,15 +135,15 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 		c.Counter = counter.New(counter.Config{Now: now, Store: store, Log: c.Log})
 		counters = append(counters, c.Counter)
 	}
-	first := openWith(t, limits, over, upstream.Timeouts{}, answering(5))
-	first.post(t, path, demo) // learns that almost a whole minute's tokens are left
-	other := openWith(t, limits, func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) }, upstream.Timeouts{}, answering(9_985_000))
+	first := start(t, limits, answering(5), over)
+	first.post(t, demoPath, demo) // learns that almost a whole minute's tokens are left
+	other := start(t, limits, answering(9_985_000), func(c *gateway.Config) { over(c); c.Directory = subscriptiontest.Directory(t, first.store) })
 	other.key = first.key
-	other.post(t, path, demo)
+	other.post(t, demoPath, demo)
 	if err := counters[1].Close(t.Context()); err != nil { // writes all its charges
 		t.Fatal(err)
 	}
-	if response, body := first.post(t, path, longPrompt); response.StatusCode != 200 {
+	if response, body := first.post(t, demoPath, longPrompt); response.StatusCode != 200 {
 		t.Errorf("got %d %s, want 200", response.StatusCode, body)
 	}
 	if got := first.usage(t, ""); got.Total.Refused != 0 || got.Total.Calls != 2 {
@@ -154,25 +154,25 @@ func TestALongPromptWhoseBytesDoNotFitIsCounted(t *testing.T) {
 // Uncounted prompts may reserve only so much at once. A call that fails because the
 // counters can't be reached must not keep its share of that.
 func TestACallThatFailsWhileTheCountersAreDownReleasesItsBound(t *testing.T) {
-	var b *bench
+	var b *fixture
 	var held int64 // tokens reserved while the call is made
-	b = open(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
+	b = start(t, subscriptiontest.Limits{TokensPerMinute: 10_000_000, OnStoreDown: limit.FailClosed}, func(w http.ResponseWriter, _ *http.Request) {
 		held = b.usage(t, "").Minute.Used
 		answering(5)(w, nil)
 	})
-	b.post(t, path, demo) // so that the gateway knows the counter
+	b.post(t, demoPath, demo) // so that the gateway knows the counter
 	b.down.Store(true)
 	for range 10 { // more calls than may be uncounted at once
-		if response, body := b.post(t, path, longPrompt); response.StatusCode != 503 {
+		if response, body := b.post(t, demoPath, longPrompt); response.StatusCode != 503 {
 			t.Errorf("got %d %s, want 503", response.StatusCode, body)
 		}
 	}
 	b.down.Store(false)
-	for response, _ := b.post(t, path, longPrompt); response.StatusCode != 200; {
-		response, _ = b.post(t, path, longPrompt)
+	for response, _ := b.post(t, demoPath, longPrompt); response.StatusCode != 200; {
+		response, _ = b.post(t, demoPath, longPrompt)
 	}
 	before := b.usage(t, "").Minute.Used
-	if b.post(t, path, longPrompt); held-before < 25_000 {
+	if b.post(t, demoPath, longPrompt); held-before < 25_000 {
 		t.Errorf("got %d tokens reserved, want 25000 or more: the prompt is not counted", held-before)
 	}
 }

@@ -37,7 +37,7 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReserveFull} {
 			t.Run(fmt.Sprint(behaviour, " ", reserve), func(t *testing.T) {
 				t.Parallel()
-				st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour, func(c *gateway.Config) {
+				st := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour, func(c *gateway.Config) {
 					c.SettleTimeout = 500 * time.Millisecond // an endpoint that holds on is waited for, in vain
 				})
 				st.readUntil(t, `"stream":true,`, "message_start")
@@ -59,7 +59,7 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
 }
 
 // readUntil makes a call, and leaves it when a text has come.
-func (s *stage) readUntil(t *testing.T, more, text string) {
+func (s *operationFixture) readUntil(t *testing.T, more, text string) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
@@ -106,9 +106,9 @@ func TestAPromptToldAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing.T) 
 		"too large a count": {"", "", strings.Replace(usage, "20,", "99999999999,", 1), 0},
 	} {
 		for _, leaves := range []bool{true, false} {
-			log := make(lines, 100)
-			b := openWith(t, subscriptiontest.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: "Yearly"}, func(c *gateway.Config) {
-				at := upstream.Endpoint{Shape: shape.Anthropic, Key: secret.New("k"), URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+			log := make(logLines, 100)
+			b := start(t, subscriptiontest.Limits{TokenQuota: 1_000_000, TokenQuotaPeriod: "Yearly"}, nil, func(c *gateway.Config) {
+				at := upstream.Endpoint{Shape: shape.Anthropic, Key: secret.New("k"), URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 					_, _ = io.Copy(io.Discard, r.Body)
 					w.Header().Set("Content-Type", "text/event-stream")
 					_, _ = io.WriteString(w, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"content\":[],\"usage\":{"+test.usage+"}}}\n\n")
@@ -119,8 +119,8 @@ func TestAPromptToldAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing.T) 
 				})}
 				c.Upstream, c.Models, c.SettleTimeout = newUpstream(t, upstream.Timeouts{}, at), []string{"claude-sonnet-5"}, 20*time.Millisecond
 				c.Log = slog.New(slog.NewJSONHandler(log, nil))
-			}, upstream.Timeouts{}, nil)
-			st := &stage{bench: b, sample: messageSample()}
+			})
+			st := &operationFixture{fixture: b, sample: messageSample()}
 			st.fields = test.fields + `"messages":[{"role":"user","content":[` + test.blocks + `{"type":"text","text":"` + manyWords + `"}]}]`
 			st.readUntil(t, `"stream":true,`, "message_start")
 			if line := log.chat(t); test.told > 0 && line.Prompt != test.told || line.Prompt < int64(len(manyWords)) && test.told == 0 || line.Completion > 90 {
@@ -137,13 +137,13 @@ func TestAMessageThatOnlyFillsTheCacheIsCharged(t *testing.T) {
 	s.required = `"max_tokens":0,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],`
 	for _, mode := range []string{"", `"stream":true,`} {
 		for _, reserve := range []subscription.Reserve{subscription.ReserveNone, subscription.ReservePrompt, subscription.ReserveFull} {
-			st := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "cache-write=5")
+			st := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "cache-write=5")
 			status, _, answer, err := st.call(t, mode)
 			if status != 200 || err != nil || !strings.Contains(*st.asked.Load(), `"max_tokens":0,`) {
 				t.Fatalf("%s: got %d %s, %v for %s; want an answer, and the cap unchanged", reserve, status, answer, err, *st.asked.Load())
 			}
 			st.wantCharge(t, true)
-			untold := openStage(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "no-usage")
+			untold := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve, MaxCompletionTokens: 200}, "no-usage")
 			if status, _, answer, err = untold.call(t, mode); status != 200 || err != nil {
 				t.Fatalf("%s: got %d %s, %v; want an answer", reserve, status, answer, err)
 			}
@@ -153,7 +153,7 @@ func TestAMessageThatOnlyFillsTheCacheIsCharged(t *testing.T) {
 		}
 	}
 	s.required = `"max_tokens":0,`
-	st := openStage(t, s, subscriptiontest.Limits{}, "")
+	st := startOperation(t, s, subscriptiontest.Limits{}, "")
 	if status, _, answer, _ := st.call(t, ""); status != 400 || !strings.Contains(answer, "max_tokens") {
 		t.Errorf("without a part to cache: got %d %s, want the endpoint's 400", status, answer)
 	}

@@ -46,9 +46,9 @@ func eachSample(t *testing.T, run func(t *testing.T, s sample, mode string)) {
 	}
 }
 
-// A stage is a gateway in front of the fake model, for one sample.
-type stage struct {
-	*bench
+// An operationFixture is a gateway in front of the fake model, for one sample.
+type operationFixture struct {
+	*fixture
 	sample
 	endpoint *fakemodel.Endpoint
 	reports  chan telemetry.Call    // of the operation's calls
@@ -57,11 +57,11 @@ type stage struct {
 	begun    chan struct{}          // gets a value when the endpoint begins to work
 }
 
-// openStage opens a stage. Its fake model behaves as fakemodel.Behaviour.With says. change
+// startOperation starts a gateway for a sample. Its fake model behaves as fakemodel.Behaviour.With says. change
 // may change the gateway's configuration.
-func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour string, change ...func(*gateway.Config)) *stage {
+func startOperation(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour string, change ...func(*gateway.Config)) *operationFixture {
 	t.Helper()
-	st := &stage{sample: s, endpoint: &fakemodel.Endpoint{}, reports: make(chan telemetry.Call, 100), begun: make(chan struct{}, 100)}
+	st := &operationFixture{sample: s, endpoint: &fakemodel.Endpoint{}, reports: make(chan telemetry.Call, 100), begun: make(chan struct{}, 100)}
 	var err error
 	if st.endpoint.Behaviour, err = (fakemodel.Behaviour{Bill: true, Completion: 12}).With(behaviour); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour
 	if limits.TokenQuota == 0 {
 		limits.TokenQuota, limits.TokenQuotaPeriod = 1_000_000, limit.Yearly
 	}
-	at := upstream.Endpoint{Shape: s.at, Key: secret.New(fakemodel.Key), URL: serving(t, func(w http.ResponseWriter, r *http.Request) {
+	at := upstream.Endpoint{Shape: s.at, Key: secret.New(fakemodel.Key), URL: serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		text := string(body)
 		st.asked.Store(&text)
@@ -80,19 +80,19 @@ func openStage(t *testing.T, s sample, limits subscriptiontest.Limits, behaviour
 	if s.at == shape.Deployments {
 		at.Deployment = s.model
 	}
-	st.bench = openWith(t, limits, func(c *gateway.Config) {
+	st.fixture = start(t, limits, nil, func(c *gateway.Config) {
 		c.Upstream, c.Models, c.Telemetry = newUpstream(t, upstream.Timeouts{KeepAlive: -1}, at), []string{s.model, "another"}, st
 		c.SettleTimeout, c.TokensPerSecond = 5*time.Second, map[string]int64{"": 1_000_000} // the fake model takes no time
 		c.Log = slog.New(slog.DiscardHandler)
 		for _, f := range change {
 			f(c)
 		}
-	}, upstream.Timeouts{}, nil)
+	})
 	return st
 }
 
 // Report implements gateway.Telemetry.
-func (s *stage) Report(c telemetry.Call) {
+func (s *operationFixture) Report(c telemetry.Call) {
 	if c.Operation == s.operation.ID {
 		s.reports <- c
 	}
@@ -100,7 +100,7 @@ func (s *stage) Report(c telemetry.Call) {
 
 // do makes a call, which may be left by ctx, and returns the whole answer. err says that
 // the answer broke off.
-func (s *stage) do(ctx context.Context, t *testing.T, path, body string, headers ...string) (status int, header http.Header, answer string, err error) {
+func (s *operationFixture) do(ctx context.Context, t *testing.T, path, body string, headers ...string) (status int, header http.Header, answer string, err error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -121,18 +121,18 @@ func (s *stage) do(ctx context.Context, t *testing.T, path, body string, headers
 }
 
 // call makes a call by the operation's first path.
-func (s *stage) call(t *testing.T, more string) (status int, header http.Header, answer string, err error) {
+func (s *operationFixture) call(t *testing.T, more string) (status int, header http.Header, answer string, err error) {
 	t.Helper()
 	return s.do(t.Context(), t, s.path(), s.body(more))
 }
 
-func (s *stage) path() string {
+func (s *operationFixture) path() string {
 	return strings.ReplaceAll(s.operation.Routes[0].Path, "{name}", s.model)
 }
 
 // wantCharge compares what the next reported call was charged with what its endpoint
 // billed, and returns the report.
-func (s *stage) wantCharge(t *testing.T, exactly bool) telemetry.Call {
+func (s *operationFixture) wantCharge(t *testing.T, exactly bool) telemetry.Call {
 	t.Helper()
 	reported, charged := <-s.reports, int64(0)
 	if reported.Usage != nil {
@@ -146,7 +146,7 @@ func (s *stage) wantCharge(t *testing.T, exactly bool) telemetry.Call {
 }
 
 // wantProblem checks one of the gateway's own errors in the operation's form.
-func (s *stage) wantProblem(t *testing.T, what string, got int, answer string, want int, code string) {
+func (s *operationFixture) wantProblem(t *testing.T, what string, got int, answer string, want int, code string) {
 	t.Helper()
 	var body struct {
 		Type       string
