@@ -87,9 +87,9 @@ func TestOfficialClientsRetryInTheNextMinute(t *testing.T) {
 			})
 			ended.Go(func() {
 				defer ready() // if the client fails before its first request
-				got := behind.through(t, key, client, "plain", "3")
+				got := behind.callWith(t, key, client, "plain", "3")
 				at := times()
-				if !got.answered(writes(client)) || len(at) != 2 || limit.Minute(at[1]) != limit.Minute(at[0])+1 {
+				if !got.answered(hasCompletion(client)) || len(at) != 2 || limit.Minute(at[1]) != limit.Minute(at[0])+1 {
 					t.Errorf("%s, a minute's %s used up: got %+v after requests at %v, want an answer to the second, in the next minute", client, unit, got, at)
 				}
 			})
@@ -107,16 +107,16 @@ func TestOfficialClientsRetryInTheNextMinute(t *testing.T) {
 	ended.Wait()
 }
 
-// TestOfficialClientsDontRetryInVain checks that each client with its retries on tells its
-// caller at once, after one request, if waiting doesn't help: a quota is used up, or the
-// call is larger than a limit.
+// TestOfficialClientsDontRetryInVain checks that each client with its retries on returns a
+// refusal after one request if waiting doesn't help: a quota is used up, or the call is
+// larger than a limit.
 func TestOfficialClientsDontRetryInVain(t *testing.T) {
 	s := openForClients(t)
 	quotas := s.subscribeEach(t, "quota", callsOf(subscription.Limit{Quota: 1, Period: limit.Yearly}))
 	small := s.subscribeEach(t, "small", subscriptiontest.Tokens(2))
 	check := func(client, key string, status int) {
 		behind, times := s.recording(t, func() {})
-		if got := behind.through(t, key, client, "plain", "3"); got.Error == "" || got.Status != status || len(times()) != 1 {
+		if got := behind.callWith(t, key, client, "plain", "3"); got.Error == "" || got.Status != status || len(times()) != 1 {
 			t.Errorf("%s: got %+v after %d requests, want an error with %d after 1", client, got, len(times()), status)
 		}
 	}

@@ -18,23 +18,23 @@ const body = `{"messages": [{"role": "system", "content": "You are a sarcastic, 
 // pace is the time between the article's calls.
 const pace = 1500 * time.Millisecond
 
-// maxAge is the latest second of a minute at which ten calls still fit into it.
+// maxAge is the age of a minute up to which ten calls still fit into it.
 const maxAge = 35 * time.Second
 
-// shown lists the headers that the script prints, in its order.
-var shown = []string{"x-apim-retry-after", "x-apim-remaining-tokens", "x-apim-tokens-consumed"}
+// printed lists the headers that the script prints, in its order.
+var printed = []string{"x-apim-retry-after", "x-apim-remaining-tokens", "x-apim-tokens-consumed"}
 
 // An outcome is the result of one call, as the article shows it.
 type outcome struct {
 	status     int
-	remaining  string
-	retryAfter int
+	remaining  string // tokens that the minute has left
+	retryAfter int    // in seconds; 0 for an answered call
 }
 
-// tenCalls makes the article's calls, prints each as its script does, and returns how
-// they differ from the article's.
+// tenCalls makes the article's calls and prints each as its script does. It returns every
+// difference from the article's calls.
 func (s *setup) tenCalls(ctx context.Context) error {
-	if err := waitForMinute(ctx, maxAge); err != nil {
+	if err := waitForMinute(ctx); err != nil {
 		return err
 	}
 	var outcomes []outcome
@@ -58,7 +58,7 @@ func (s *setup) tenCalls(ctx context.Context) error {
 }
 
 // waitForMinute waits for the next minute if this one is older than maxAge.
-func waitForMinute(ctx context.Context, maxAge time.Duration) error {
+func waitForMinute(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(now.Truncate(time.Minute)) < maxAge {
 		return nil
@@ -73,6 +73,7 @@ func waitForMinute(ctx context.Context, maxAge time.Duration) error {
 	}
 }
 
+// call makes one of the article's calls and prints it. The first run is 1.
 func (s *setup) call(ctx context.Context, run int) (outcome, error) {
 	response, text, err := s.post(ctx, body)
 	if err != nil {
@@ -123,7 +124,7 @@ func show(run int, response *http.Response, text []byte) {
 // headers formats the headers as Python prints a dictionary.
 func headers(h http.Header) string {
 	var parts []string
-	for _, name := range shown {
+	for _, name := range printed {
 		if value := h.Get(name); value != "" {
 			parts = append(parts, fmt.Sprintf("'%s': '%s'", name, value))
 		}

@@ -33,8 +33,9 @@ func refusal(client string) string {
 	return "RateLimitError"
 }
 
-// writes reports whether a client's calls have a completion, which can be streamed.
-func writes(client string) bool { return client != "embeddings" }
+// hasCompletion reports whether the answers to a client's calls have a completion, which can
+// be streamed.
+func hasCompletion(client string) bool { return client != "embeddings" }
 
 // modes lists the modes that clients of the other operations are run in. The answers in
 // those of withoutUsage have no usage.
@@ -47,8 +48,8 @@ var modes = map[string]struct{ withUsage, withoutUsage []string }{
 	"embeddings":  {nil, []string{"plain"}},
 }
 
-// A seen is the result that a client gives its caller.
-type seen struct {
+// A result is what a client returns to its caller.
+type result struct {
 	Content string
 	Usage   struct {
 		Prompt     int `json:"prompt_tokens"`
@@ -58,28 +59,28 @@ type seen struct {
 	Status int
 }
 
-// answered reports whether it is a complete answer of the simulated model, with usage if
-// that was requested.
-func (s seen) answered(usage bool) bool {
-	return s.Error == "" && s.Content != "" && (s.Usage.Completion == 60) == usage
+// answered reports whether the result is a complete answer of the simulated model, with the
+// model's usage or without any.
+func (r result) answered(usage bool) bool {
+	return r.Error == "" && r.Content != "" && (r.Usage.Completion == 60) == usage
 }
 
-// through makes a call with one of the official clients.
-func (s *setup) through(t *testing.T, key, client, mode, retries string) seen {
+// callWith makes a call with one of the official clients.
+func (s *setup) callWith(t *testing.T, key, client, mode, retries string) result {
 	t.Helper()
-	return s.throughEach(t, key, client, retries, mode)[mode]
+	return s.callInModes(t, key, client, retries, mode)[mode]
 }
 
-// throughEach makes a call in each mode with one of the official clients.
-func (s *setup) throughEach(t *testing.T, key, client, retries string, modes ...string) map[string]seen {
+// callInModes makes a call in each mode with one of the official clients.
+func (s *setup) callInModes(t *testing.T, key, client, retries string, modes ...string) map[string]result {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "node", clients+"/clients.mjs", client, strings.Join(modes, ","), retries, s.url, key)
 	command.Env, command.Stderr = append(os.Environ(), "NO_PROXY=127.0.0.1"), os.Stderr
 	output, err := command.Output()
-	all := make(map[string]seen)
+	all := make(map[string]result)
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
 	for i := range min(len(lines), len(modes)) {
-		var one seen
+		var one result
 		if bad := json.Unmarshal([]byte(lines[i]), &one); bad != nil {
 			err = bad
 		}
@@ -91,8 +92,8 @@ func (s *setup) throughEach(t *testing.T, key, client, retries string, modes ...
 	return all
 }
 
-// openForClients opens the demo for official clients, which run in Node.js, beside the
-// other tests that do. It skips the test if they are not installed.
+// openForClients starts a demo for a parallel test with official clients, which run in
+// Node.js. It skips the test if they are not installed.
 func openForClients(t *testing.T) demo {
 	t.Helper()
 	if testing.Short() {
@@ -115,21 +116,21 @@ func TestOfficialClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, client := range []string{"openai", "azure", "apim"} {
-		for mode, got := range s.throughEach(t, roomy, client, "0", "helper", "tools", "model") {
+		for mode, got := range s.callInModes(t, roomy, client, "0", "helper", "tools", "model") {
 			if !got.answered(mode == "helper") {
 				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
 	for _, client := range slices.Concat(chatClients, []string{"apim"}) {
-		for mode, got := range s.throughEach(t, roomy, client, "0", "plain", "stream") {
+		for mode, got := range s.callInModes(t, roomy, client, "0", "plain", "stream") {
 			if !got.answered(client != "inference" || mode == "plain") {
 				t.Errorf("%s %s: got %+v, want an answer", client, mode, got)
 			}
 		}
 	}
 	for client, tried := range modes {
-		for mode, got := range s.throughEach(t, roomy, client, "0", slices.Concat(tried.withUsage, tried.withoutUsage)...) {
+		for mode, got := range s.callInModes(t, roomy, client, "0", slices.Concat(tried.withUsage, tried.withoutUsage)...) {
 			if !got.answered(slices.Contains(tried.withUsage, mode)) {
 				t.Errorf("%s %s: got %+v, want an answer, with usage if there is any", client, mode, got)
 			}
@@ -137,7 +138,7 @@ func TestOfficialClients(t *testing.T) {
 	}
 }
 
-// checkRefusals checks that each client without retries tells its caller of a refusal.
+// checkRefusals checks that each client without retries returns a refusal to its caller.
 func (s demo) checkRefusals(t *testing.T) {
 	t.Helper()
 	s.clock.Set(0) // so that all clients start and are refused in this minute
@@ -146,10 +147,10 @@ func (s demo) checkRefusals(t *testing.T) {
 	for _, client := range allClients {
 		all.Go(func() {
 			tried := []string{"plain", "stream"}
-			if !writes(client) {
+			if !hasCompletion(client) {
 				tried = tried[:1]
 			}
-			for mode, got := range s.throughEach(t, s.key, client, "0", tried...) {
+			for mode, got := range s.callInModes(t, s.key, client, "0", tried...) {
 				if got.Error != refusal(client) || got.Status != http.StatusTooManyRequests {
 					t.Errorf("%s %s, refused: got %+v, want %s with 429", client, mode, got, refusal(client))
 				}
@@ -159,8 +160,8 @@ func (s demo) checkRefusals(t *testing.T) {
 	all.Wait()
 }
 
-// useUp makes calls with a key until one is refused. Its prompt is a single token, so that
-// no other is small enough then.
+// useUp makes calls with a key until one is refused. Their prompt is a single token, so
+// that no other prompt fits after them.
 func (s *setup) useUp(t *testing.T, key string) {
 	t.Helper()
 	for range 6 {

@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/local/insights"
 )
 
-// localInsights is a local Application Insights that prints items once shown is set.
+// localInsights is a local Application Insights that prints items while shown is set.
 type localInsights struct {
 	insights.Collector
 	server *http.Server
@@ -39,6 +39,7 @@ func (s *setup) startInsights() (settings []string, err error) {
 	return []string{connectionSetting + "=" + insights.ConnectionString(listener.Addr().String()), "APPLICATIONINSIGHTS_AUTHENTICATION_STRING="}, nil
 }
 
+// show prints a line if shown is set.
 func (i *localInsights) show(line string) {
 	if i.shown.Load() {
 		fmt.Println(line)

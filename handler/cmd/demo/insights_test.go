@@ -9,29 +9,29 @@ import (
 	"tollgate/handler/local/insights"
 )
 
-// A seenCall is a call as infra/queries/calls.kql lists it.
-type seenCall struct {
+// A reportedCall is a call as infra/queries/calls.kql lists it.
+type reportedCall struct {
 	status           string
 	total, remaining float64
 }
 
-// checkLogs compares the telemetry with the article's ten calls. It waits for the end of
-// the interval of the last one.
+// checkLogs compares the telemetry with the article's ten calls. It waits until the last of
+// them is reported, at the end of its interval.
 func (s *setup) checkLogs(t *testing.T) {
 	t.Helper()
 	if s.insights == nil {
 		t.Skip("telemetry goes to where " + connectionSetting + " says")
 	}
-	var seen []seenCall
+	var seen []reportedCall
 	asynctest.Eventually(t, "all calls are reported", func() error {
 		if seen = calls(s.insights.Items()); len(seen) < 10 {
 			return fmt.Errorf("got %d calls, want 10: %v", len(seen), seen)
 		}
 		return nil
 	})
-	want := []seenCall{{"200", 258, 42}, {"200", 209, 0}}
+	want := []reportedCall{{"200", 258, 42}, {"200", 209, 0}}
 	for range 8 {
-		want = append(want, seenCall{"429", 0, 0})
+		want = append(want, reportedCall{"429", 0, 0})
 	}
 	if !slices.Equal(seen, want) {
 		t.Errorf("got calls %v, want %v", seen, want)
@@ -47,11 +47,12 @@ func (s *setup) checkLogs(t *testing.T) {
 	}
 }
 
-func calls(items []insights.Item) (seen []seenCall) {
+// calls returns the calls that the items report, by their time.
+func calls(items []insights.Item) (seen []reportedCall) {
 	slices.SortStableFunc(items, func(a, b insights.Item) int { return a.At.Compare(b.At) })
 	for _, item := range items {
 		if item.Request != nil {
-			seen = append(seen, seenCall{item.Request.ResponseCode, item.Request.Measurements["Total Tokens"], item.Request.Measurements["Remaining Tokens"]})
+			seen = append(seen, reportedCall{item.Request.ResponseCode, item.Request.Measurements["Total Tokens"], item.Request.Measurements["Remaining Tokens"]})
 		}
 	}
 	return seen

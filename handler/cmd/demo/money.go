@@ -17,19 +17,21 @@ import (
 	"tollgate/handler/manage"
 )
 
-// The budget of the demo, and the percent of it that is told.
+// The demo's budget a month in billionths of a dollar, and the percent of it at which the
+// gateway sends an alert.
 const (
 	budget  = 3 * limit.Nano / 100
 	alertAt = 80
 )
 
-// A spender is a model of the demo, with what one of its tokens costs in billionths.
+// A spender is a model that the demo calls, with the price of one of its tokens in
+// billionths of a dollar.
 type spender struct {
 	model              string
 	prompt, completion int64
 }
 
-// spenders are called in turn. Their prices are made up.
+// spenders lists the models that the demo calls in turn. Their prices are made up.
 var spenders = []spender{{"DeepSeek-R1", 12_000, 48_000}, {"gpt-5-mini", 2_000, 16_000}}
 
 // openingCommands returns the commands that set everything up before the first call.
@@ -45,7 +47,7 @@ func openingCommands() [][]string {
 		[]string{"key", "create", "demo"})
 }
 
-// perMillion writes what a million tokens cost.
+// perMillion formats the price of a million tokens.
 func perMillion(nano int64) string { return limit.FormatMoney(nano * 1_000_000) }
 
 // startMoney starts everything, with prices and a budget.
@@ -62,7 +64,7 @@ func startMoney(ctx context.Context) (*setup, error) {
 func (s *setup) startMoney(ctx context.Context) (err error) {
 	if err := s.startEmulator(ctx); err != nil {
 		if errors.Is(err, azurite.ErrNotInstalled) {
-			return errors.New("can't find Node.js: it runs Azurite, which holds the prices")
+			return fmt.Errorf("the prices are in Azurite: %w", err)
 		}
 		return err
 	}
@@ -85,8 +87,8 @@ func (s *setup) startMoney(ctx context.Context) (err error) {
 	return s.startGateway(ctx, 0, append(tables(s.emulator.ConnectionString), hook...))
 }
 
-// spendBudget makes calls of two models under a budget until one is refused, prints the
-// report of the month, and returns how what happened differs from what the docs say.
+// spendBudget makes calls of two models under a budget until one is refused, and prints the
+// report of the month. It returns an error if anything differs from docs/money.md.
 func (s *setup) spendBudget(ctx context.Context) error {
 	seen, err := s.spend(ctx)
 	if err != nil {
@@ -111,7 +113,7 @@ func (s *setup) spendBudget(ctx context.Context) error {
 	return seen.check()
 }
 
-// quoted writes arguments as a shell reads them.
+// quoted formats arguments as a shell reads them.
 func quoted(args []string) string {
 	all := make([]string, len(args))
 	for i, arg := range args {
@@ -138,16 +140,16 @@ func (s *setup) operate(ctx context.Context, args ...string) (string, error) {
 type purchase struct {
 	spender
 	status int
-	cost   int64  // by the usage that the answer states; 0 if it was refused
-	code   string // of the refusal, and its message
-	reason string
+	cost   int64  // of the usage in the answer, in billionths of a dollar; 0 if it was refused
+	code   string // of the refusal
+	reason string // the refusal's message
 	text   string // the answer
 }
 
 // A story records the calls, the warning and the report of one demo.
 type story struct {
 	calls  []purchase
-	warned int // how many calls had ended before the warning
+	warned int // calls that had ended before the alert; 0: there was none
 	alert  alert.Alert
 	report manage.Report
 }
@@ -163,8 +165,8 @@ func (s *story) spent(n int) (nano int64) {
 // maxCalls is more calls than the budget pays for.
 const maxCalls = 40
 
-// spend calls the models in turn until a call is refused. When so much is spent that the
-// gateway must warn, it waits for the warning.
+// spend calls the models in turn until a call is refused. Once enough is spent for the
+// gateway's alert, it waits for the alert.
 func (s *setup) spend(ctx context.Context) (*story, error) {
 	seen := &story{}
 	for i := range maxCalls {

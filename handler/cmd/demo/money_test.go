@@ -2,16 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"strings"
+	"errors"
 	"testing"
 
 	"tollgate/handler/alert"
 	"tollgate/handler/ledger"
 	"tollgate/handler/limit"
+	"tollgate/handler/local/azurite"
 	"tollgate/handler/manage"
 )
 
-func TestTheBudgetIsSpentAsTold(t *testing.T) {
+func TestTheDemoSpendsItsBudgetAsDocumented(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped by -short: it starts the demo")
 	}
@@ -19,7 +20,7 @@ func TestTheBudgetIsSpentAsTold(t *testing.T) {
 	opening.Lock()
 	s, err := startMoney(t.Context())
 	opening.Unlock()
-	if err != nil && strings.Contains(err.Error(), "Node.js is not installed") {
+	if errors.Is(err, azurite.ErrNotInstalled) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -31,9 +32,9 @@ func TestTheBudgetIsSpentAsTold(t *testing.T) {
 	}
 }
 
-// told is a story in which everything is as the demo says: two calls of each model, of
-// which the third reaches the threshold and the fourth the budget.
-func told() *story {
+// documented returns a story without a difference from docs/money.md: two calls of each
+// model, of which the third reaches the alert's percent and the fourth the budget.
+func documented() *story {
 	s := &story{warned: 3, alert: alert.Alert{Percent: alertAt, Limit: "research/budget", Used: json.RawMessage(`"0.0245"`)}}
 	r := spenders[0]
 	m := spenders[1]
@@ -49,8 +50,8 @@ func told() *story {
 	return s
 }
 
-func TestCheckOfMoneySeesWhatIsWrong(t *testing.T) {
-	if err := told().check(); err != nil {
+func TestCheckOfMoneyReportsDifferences(t *testing.T) {
+	if err := documented().check(); err != nil {
 		t.Errorf("for the demo's calls got %v, want no difference", err)
 	}
 	for name, spoil := range map[string]func(*story){
@@ -76,7 +77,7 @@ func TestCheckOfMoneySeesWhatIsWrong(t *testing.T) {
 		"no refusal reported": func(s *story) { s.report.Total.Used.Refused-- },
 		"a call unpriced":     func(s *story) { s.report.Total.Used.Unpriced++ },
 	} {
-		s := told()
+		s := documented()
 		if spoil(s); s.check() == nil {
 			t.Errorf("%s: got no difference, want one", name)
 		}

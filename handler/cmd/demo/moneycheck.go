@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// check returns everything that isn't as the demo says.
+// check returns every difference from docs/money.md.
 func (s *story) check() error {
 	if len(s.calls) == 0 || s.calls[len(s.calls)-1].status == http.StatusOK {
 		return fmt.Errorf("got no refusal of %d calls, want one once %s is spent", len(s.calls), limit.FormatMoney(budget))
@@ -36,7 +36,7 @@ func (s *story) checkCalls() error {
 	return errors.Join(wrong...)
 }
 
-// checkWarning checks that the webhook was told of the budget once enough was spent, and
+// checkWarning checks that the webhook got the budget's alert once enough was spent, and
 // before a call was refused.
 func (s *story) checkWarning() error {
 	var used limit.Money
@@ -49,7 +49,8 @@ func (s *story) checkWarning() error {
 	return nil
 }
 
-// checkReport checks the report against what the answers' usage comes to, to a billionth.
+// checkReport checks the report against the cost of the answers' usage, to a billionth of a
+// dollar.
 func (s *story) checkReport() error {
 	var wrong []error
 	expect := func(what string, got, want int64) {

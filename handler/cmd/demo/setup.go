@@ -49,7 +49,7 @@ func newSetup() *setup {
 	return &setup{operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
 }
 
-// start starts everything. The gateway listens on port; 0 picks a free one.
+// start starts everything. The gateway chosen on port; 0 picks a free one.
 func start(ctx context.Context, port int) (*setup, error) {
 	s := newSetup()
 	s.key = subscription.NewKey()
@@ -64,9 +64,9 @@ func start(ctx context.Context, port int) (*setup, error) {
 	return s, nil
 }
 
-// startGateway starts the model, the collector of telemetry and the gateway, with settings
-// that say where its store is.
-func (s *setup) startGateway(ctx context.Context, port int, settings []string) error {
+// startGateway starts the model, the collector of telemetry and the gateway, with the
+// settings of its store.
+func (s *setup) startGateway(ctx context.Context, port int, store []string) error {
 	modelAddress, err := s.startModel()
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *setup) startGateway(ctx context.Context, port int, settings []string) e
 	if err != nil {
 		return err
 	}
-	own, err := freePort(port)
+	chosen, err := freePort(port)
 	if err != nil {
 		return err
 	}
@@ -88,10 +88,10 @@ func (s *setup) startGateway(ctx context.Context, port int, settings []string) e
 		return err
 	}
 	defer log.Close()
-	s.url = "http://127.0.0.1:" + own
+	s.url = "http://127.0.0.1:" + chosen
 	s.handler = exec.Command(binary)
 	s.handler.Stdout, s.handler.Stderr = log, os.Stderr
-	s.handler.Env = append(os.Environ(), append(append(settings, telemetry...), "PORT="+own, "KEY_PEPPER="+pepper,
+	s.handler.Env = append(os.Environ(), append(append(store, telemetry...), "PORT="+chosen, "KEY_PEPPER="+pepper,
 		"UPSTREAMS="+upstreams(modelAddress), "UPSTREAM_URL=", "UPSTREAM_KEY="+fakemodel.Key, "MODELS="+strings.Join(slices.Concat(openAIModels, anthropicModels), ","),
 		"MANAGE_KEY="+s.operator, "MANAGE_ISSUER=", "MANAGE_AUDIENCE=", "CONSOLE=on", "FUNCTIONS_CUSTOMHANDLER_PORT=", "FUNCTIONS_HTTPWORKER_PORT=")...)
 	if err := s.handler.Start(); err != nil {
@@ -251,18 +251,18 @@ func (s *setup) startModel() (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// freePort returns port, or any free one if that is 0. It fails if something listens on
+// freePort returns port, or any free one if that is 0. It fails if something chosen on
 // port already, whose answers could be taken for the gateway's.
 func freePort(port int) (string, error) {
 	if port == 0 {
 		return azurite.FreePort()
 	}
-	own := strconv.Itoa(port)
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", own))
+	given := strconv.Itoa(port)
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", given))
 	if err != nil {
 		return "", fmt.Errorf("find a port for the gateway: %w", err)
 	}
-	return own, listener.Close()
+	return given, listener.Close()
 }
 
 // stopGateway stops the gateway, which then writes its counters and its ledger.

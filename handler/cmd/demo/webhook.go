@@ -38,7 +38,7 @@ func (s *setup) startWebhook() (settings []string, err error) {
 	return []string{"ALERT_WEBHOOK_URL=http://" + listener.Addr().String(), "ALERT_WEBHOOK_SECRET=" + s.hook.secret.Reveal()}, nil
 }
 
-// ServeHTTP takes an alert that is signed.
+// ServeHTTP accepts an alert with a valid signature.
 func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	signature := r.Header.Get(alert.HeaderSignature)
@@ -48,23 +48,23 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	var told alert.Alert
-	if err := json.Unmarshal(body, &told); err != nil {
+	var received alert.Alert
+	if err := json.Unmarshal(body, &received); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
 	select {
-	case h.alerts <- told:
+	case h.alerts <- received:
 	default:
 		w.WriteHeader(http.StatusTooManyRequests)
 	}
 }
 
-// next waits for the next alert.
+// next waits for the next alert, for a limited time.
 func (h *webhook) next(ctx context.Context, atMost time.Duration) (alert.Alert, error) {
 	select {
-	case told := <-h.alerts:
-		return told, nil
+	case received := <-h.alerts:
+		return received, nil
 	case <-time.After(atMost):
 		return alert.Alert{}, fmt.Errorf("no alert came within %s; the gateway's log is .local/handler.log", atMost)
 	case <-ctx.Done():

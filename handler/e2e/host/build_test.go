@@ -13,12 +13,13 @@ import (
 	"testing"
 )
 
-// makes runs make.
-func makes(args ...string) (output string, err error) {
-	return makesIn(filepath.Join("..", "..", ".."), args...)
+// runMake runs make in the repository's root.
+func runMake(args ...string) (output string, err error) {
+	return runMakeIn(filepath.Join("..", "..", ".."), args...)
 }
 
-func makesIn(folder string, args ...string) (output string, err error) {
+// runMakeIn runs make in a folder.
+func runMakeIn(folder string, args ...string) (output string, err error) {
 	command := exec.Command("make", append([]string{"--no-print-directory"}, args...)...)
 	command.Dir = folder
 	text, err := command.CombinedOutput()
@@ -54,7 +55,7 @@ func TestBuildKeepsExistingSettings(t *testing.T) {
 	if err := os.WriteFile(own, []byte("my own"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := makes("build", "DIST="+folder); err != nil {
+	if output, err := runMake("build", "DIST="+folder); err != nil {
 		t.Fatalf("got error %v and\n%s\nwant a build", err, output)
 	}
 	if kept, err := os.ReadFile(own); err != nil || string(kept) != "my own" {
@@ -65,7 +66,7 @@ func TestBuildKeepsExistingSettings(t *testing.T) {
 func TestStartExplainsHowToInstallAHost(t *testing.T) {
 	t.Parallel()
 	dist(t)
-	output, err := makes("start", "DIST="+t.TempDir(), "FUNC=no-such-host")
+	output, err := runMake("start", "DIST="+t.TempDir(), "FUNC=no-such-host")
 	if err == nil || !strings.Contains(output, "no-such-host is not installed: https://learn.microsoft.com/") {
 		t.Errorf("got error %v and %s, want \"no-such-host is not installed\" with an address", err, output)
 	}
@@ -103,7 +104,7 @@ func TestTheSameSourcesGiveTheSamePackage(t *testing.T) {
 	var packages [2][]byte
 	for i := range packages {
 		folder := sources(t) // path, times and modes differ from the first folder's
-		output, err := makesIn(folder, "package", "VERSION=v1.2.3-canary")
+		output, err := runMakeIn(folder, "package", "VERSION=v1.2.3-canary")
 		if err != nil || !strings.Contains(output, ".artifacts/tollgate.zip: ") {
 			t.Fatalf("make package: got error %v and %s, want the package's path", err, output)
 		}

@@ -31,8 +31,8 @@ func startMinute(t *testing.T, limits subscriptiontest.Limits) *running {
 	return h
 }
 
-// demo is the request body of the article's script.
-const demo = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
+// articleBody is the request body of the article's script.
+const articleBody = `{"messages": [{"role": "system", "content": "You are a sarcastic, unhelpful assistant."}, {"role": "user", "content": "Can you tell me the time, please?"}], "model": "DeepSeek-R1"}`
 
 func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
 	h := startMinute(t, subscriptiontest.Limits{TokensPerMinute: 300})
@@ -40,7 +40,7 @@ func TestTheArticlesTenCallsUnderAHost(t *testing.T) {
 		status    int
 		remaining string
 	}{{200, "42"}, {200, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}, {429, "0"}} {
-		request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(demo)))
+		request := must(http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/inference/models/chat/completions?api-version=2024-05-01-preview", strings.NewReader(articleBody)))
 		request.Header.Set("api-key", h.key)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
@@ -185,8 +185,8 @@ func TestACallerThatLeavesPaysForTheWrittenTokens(t *testing.T) {
 	asynctest.Until(t, "the counter has what the log says", func() bool { return h.used(t) == line.Prompt+line.Completion })
 }
 
-// counted returns the counters' keys that contain a text.
-func counted(t *testing.T, text string) (keys []string) {
+// counterKeys returns the counters' keys that contain a text.
+func counterKeys(t *testing.T, text string) (keys []string) {
 	t.Helper()
 	service := azuretest.Open(t, azurite.Shared(t))
 	pages := service.NewClient(tablestore.DefaultTable).NewListEntitiesPager(nil)
@@ -228,7 +228,7 @@ func TestTheClientAddressComesFromThePlatform(t *testing.T) {
 			if status, text := h.answer(t, body(false), c.claims...); status != http.StatusOK {
 				t.Fatalf("got %d %s, want 200", status, text)
 			}
-			keys := counted(t, h.id)
+			keys := counterKeys(t, h.id)
 			if len(keys) != 1 || !strings.Contains(keys[0], c.want) {
 				t.Errorf("got the counters %q, want one with %s", keys, c.want)
 			}

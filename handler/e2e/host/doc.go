@@ -1,4 +1,4 @@
 // Package host holds the tests that run Tollgate as Azure does, under a
-// Functions host: what `make build` makes is started by the command that FUNC
-// names, and called from outside. `make test-host` runs them.
+// Functions host: they start what `make build` makes with the command that
+// FUNC names, and call it from outside. `make test-host` runs them.
 package host

@@ -64,7 +64,7 @@ func dist(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "tollgate-host-*"); built.err != nil {
 			return
 		}
-		if output, err := makes("build", "DIST="+built.dir); err != nil {
+		if output, err := runMake("build", "DIST="+built.dir); err != nil {
 			built.err = fmt.Errorf("make build: %w\n%s", err, output)
 		}
 	})
@@ -90,7 +90,7 @@ type running struct {
 	url, key string
 	id       string // the tier's and the subscription's
 	folder   string // the folder that the host runs
-	log      *journal
+	log      *hostLog
 	exited   chan struct{}
 }
 
@@ -115,7 +115,7 @@ func start(t *testing.T, o options) *running {
 	if o.frontEnd && !strings.Contains(filepath.Base(program), "standin") {
 		t.Skip("Core Tools have no front end such as Azure's: only a stand-in of the host pretends to one")
 	}
-	h := &running{key: subscription.NewKey(), id: fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), started.Add(1)), folder: t.TempDir(), log: new(journal), exited: make(chan struct{})}
+	h := &running{key: subscription.NewKey(), id: fmt.Sprintf("%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), started.Add(1)), folder: t.TempDir(), log: new(hostLog), exited: make(chan struct{})}
 	if o.store == "" {
 		o.store = azurite.Shared(t)
 	}
@@ -332,8 +332,8 @@ func (h *running) used(t *testing.T) int64 {
 	return usage.Quota.Used
 }
 
-// stored returns the used and leased tokens in the stored counter of the subscription. It
-// needs no running handler.
+// stored returns the tokens that the subscription's counter in the table has as used or
+// leased. It needs no running handler.
 func (h *running) stored(t *testing.T) int64 {
 	t.Helper()
 	service := azuretest.Open(t, azurite.Shared(t))
@@ -344,17 +344,17 @@ func (h *running) stored(t *testing.T) int64 {
 	return state.Quota - state.Standing(time.Now()).QuotaRemaining
 }
 
-// A journal is a host's log.
-type journal struct{ asynctest.Buffer }
+// A hostLog is the log that a host writes.
+type hostLog struct{ asynctest.Buffer }
 
 // call returns the log line of the first call with an outcome.
-func (j *journal) call(outcome string) (line struct {
+func (l *hostLog) call(outcome string) (line struct {
 	Status     int
 	Outcome    string
 	Prompt     int64 `json:"prompt_tokens"`
 	Completion int64 `json:"completion_tokens"`
 }, found bool) {
-	lines := bufio.NewScanner(strings.NewReader(j.String()))
+	lines := bufio.NewScanner(strings.NewReader(l.String()))
 	for lines.Scan() {
 		_, text, _ := strings.Cut(lines.Text(), "{")
 		if strings.Contains(text, `"msg":"call"`) && json.Unmarshal([]byte("{"+text), &line) == nil && line.Outcome == outcome {

@@ -16,14 +16,14 @@ import (
 // thinking is a model that begins a stream at once and then pauses. It answers a call that
 // isn't streamed after the pause.
 type thinking struct {
-	time time.Duration
+	time time.Duration // the pause
 	left chan struct{} // gets a value when a caller left during the pause
 }
 
 // ServeHTTP implements http.Handler.
 func (m thinking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	asked, _ := io.ReadAll(r.Body)
-	streamed := strings.Contains(string(asked), `"stream":true`)
+	body, _ := io.ReadAll(r.Body)
+	streamed := strings.Contains(string(body), `"stream":true`)
 	if streamed {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
@@ -118,9 +118,9 @@ func TestAStreamBreaksOffWhenItsHandlerIsKilled(t *testing.T) {
 	}
 }
 
-// TestAHandlerToldToStopIsReplaced stops the handler more often than the host restarts one
-// that fails: it exits with a status that the host doesn't count as a failure.
-func TestAHandlerToldToStopIsReplaced(t *testing.T) {
+// TestAStoppedHandlerIsReplaced stops the handler more often than the host restarts one that
+// fails: the handler exits with a status that the host doesn't count as a failure.
+func TestAStoppedHandlerIsReplaced(t *testing.T) {
 	h := start(t, options{})
 	for range 4 {
 		h.restarted(t, h.signal(t, syscall.SIGTERM))

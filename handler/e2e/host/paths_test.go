@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestPathsAndKeysPassTheHost: what the gateway makes of a path or a key, it must also
-// get from the host.
+// TestPathsAndKeysPassTheHost checks that the host forwards every form of a path, and a key
+// in every place, that the gateway accepts.
 func TestPathsAndKeysPassTheHost(t *testing.T) {
 	h := start(t, options{})
 	for _, c := range []struct {
@@ -31,7 +31,7 @@ func TestPathsAndKeysPassTheHost(t *testing.T) {
 			if headers == nil {
 				path += map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "subscription-key=" + h.key
 			}
-			request := must(http.NewRequestWithContext(t.Context(), c.method, h.url+path, strings.NewReader(demo)))
+			request := must(http.NewRequestWithContext(t.Context(), c.method, h.url+path, strings.NewReader(articleBody)))
 			for i := 0; i < len(headers); i += 2 {
 				request.Header.Set(headers[i], headers[i+1])
 			}
