@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -234,5 +235,29 @@ func wantFiles(t *testing.T, text string, folders ...string) {
 		}) {
 			t.Errorf("docs/architecture.md: got %s, want a file in one of %v", file[1], folders)
 		}
+	}
+}
+
+var (
+	tableList = regexp.MustCompile(`(?m)^var (?:directory|ledgers|tableNames) = .*$`)
+	quoted    = regexp.MustCompile(`'(\w+)'`)
+	alertRule = regexp.MustCompile(`(?m)^    title: `)
+)
+
+// TestDeployingCountsWhatTheTemplatesCreate checks the tables and the number of alert rules.
+func TestDeployingCountsWhatTheTemplatesCreate(t *testing.T) {
+	page := read(t, "docs/deploy.md")
+	tables := quoted.FindAllStringSubmatch(strings.Join(tableList.FindAllString(read(t, "infra/modules/storage.bicep"), -1), "\n"), -1)
+	if len(tables) == 0 {
+		t.Fatal("got no tables in infra/modules/storage.bicep, want some")
+	}
+	for _, table := range tables {
+		if !strings.Contains(page, "`"+table[1]+"`") {
+			t.Errorf("docs/deploy.md: got no table %s, want it", table[1])
+		}
+	}
+	rules := len(alertRule.FindAllString(read(t, "infra/modules/alerts.bicep"), -1))
+	if want := fmt.Sprintf("| %d rules, every 5 minutes", rules); !strings.Contains(page, want) {
+		t.Errorf("docs/deploy.md: got no %q, want it for the %d rules of infra/modules/alerts.bicep", want, rules)
 	}
 }
