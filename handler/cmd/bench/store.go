@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -112,13 +110,10 @@ func (s *store) subscribe(ctx context.Context, connection string) error {
 
 // count puts a proxy that counts operations in front of the emulator.
 func (s *store) count(emulator *azurite.Server) error {
-	_, endpoint, found := strings.Cut(emulator.ConnectionString, "TableEndpoint=")
-	to, err := url.Parse(endpoint)
-	if !found || err != nil {
-		return errors.New("the emulator's connection string names no TableEndpoint")
+	proxy, err := azurite.Proxy(emulator.ConnectionString)
+	if err != nil {
+		return err
 	}
-	to.Path = ""
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}
 	counting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "PartitionKey='"+severalLimits+"!") { // a counter's partition: the subscription, an escaped slash, the limit
 			s.counted.Add(1)
@@ -127,7 +122,7 @@ func (s *store) count(emulator *azurite.Server) error {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	s.settings = []string{"STORE=tables", "AzureWebJobsStorage=" + strings.Replace(emulator.ConnectionString, "http://"+to.Host, counting.URL, 1)}
+	s.settings = []string{"STORE=tables", "AzureWebJobsStorage=" + azurite.ConnectionString(strings.TrimPrefix(counting.URL, "http://127.0.0.1:"))}
 	stop := s.close
 	s.close = func() {
 		counting.Close()

@@ -1,12 +1,8 @@
 package azurite
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,23 +23,18 @@ type Clock struct {
 // machine's time until it is set. The proxy closes at the end of the test.
 func NewClock(t testing.TB, connection string) *Clock {
 	t.Helper()
-	emulator, err := endpoint(connection)
+	proxy, err := Proxy(connection)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := new(Clock)
-	proxy := httptest.NewServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(emulator) },
-		ModifyResponse: func(answer *http.Response) error {
-			answer.Header.Set("Date", c.Now().UTC().Format(http.TimeFormat))
-			return nil
-		},
-		// A call that fails has no answer, as without the proxy.
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
-	})
-	t.Cleanup(proxy.Close)
-	_, port, _ := strings.Cut(proxy.Listener.Addr().String(), ":")
-	c.ConnectionString = ConnectionString(port)
+	proxy.ModifyResponse = func(answer *http.Response) error {
+		answer.Header.Set("Date", c.Now().UTC().Format(http.TimeFormat))
+		return nil
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	c.ConnectionString = ConnectionString(strings.TrimPrefix(server.URL, "http://127.0.0.1:"))
 	return c
 }
 
@@ -61,17 +52,3 @@ func (c *Clock) Set(sinceMinute time.Duration) {
 
 // Now returns the clock's time. A gateway's is the same, or up to a second behind.
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
-
-// endpoint returns the address of a connection string's table service, without the
-// account.
-func endpoint(connection string) (*url.URL, error) {
-	_, address, found := strings.Cut(connection, "TableEndpoint=")
-	if !found {
-		return nil, errors.New("the connection string names no TableEndpoint")
-	}
-	at, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("the connection string's TableEndpoint: %w", err)
-	}
-	return &url.URL{Scheme: at.Scheme, Host: at.Host}, nil
-}
