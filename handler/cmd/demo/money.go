@@ -146,12 +146,12 @@ type purchase struct {
 	text   string // the answer
 }
 
-// A story records the calls, the warning and the report of one demo.
+// A story records the calls, the alert and the report of one demo.
 type story struct {
-	calls  []purchase
-	warned int // calls that had ended before the alert; 0: there was none
-	alert  alert.Alert
-	report manage.Report
+	calls   []purchase
+	alerted int // calls that had ended when the alert came; 0: there was none
+	alert   alert.Alert
+	report  manage.Report
 }
 
 // spent returns what the first n calls cost.
@@ -181,12 +181,12 @@ func (s *setup) spend(ctx context.Context) (*story, error) {
 			return seen, nil
 		}
 		fmt.Printf("▶️ Run:  %d %s status code:  %d ✅ cost:  %s spent:  %s\n", i+1, c.model, c.status, limit.FormatMoney(c.cost), limit.FormatMoney(spent))
-		if seen.warned == 0 && spent*100 >= budget*alertAt {
-			seen.warned = i + 1
+		if seen.alerted == 0 && spent*100 >= budget*alertAt {
+			seen.alerted = i + 1
 			if seen.alert, err = s.hook.next(ctx, 10*time.Second); err != nil {
 				return nil, err
 			}
-			fmt.Printf("⚠️ The webhook was told: %s has reached %d%% of %s, with %s used. It resets at %s.\n",
+			fmt.Printf("⚠️ The webhook got an alert: %s has reached %d%% of %s, with %s used. It resets at %s.\n",
 				seen.alert.Limit, seen.alert.Percent, amount(seen.alert.Quota), amount(seen.alert.Used), seen.alert.ResetAt.Format(time.RFC3339))
 		}
 	}

@@ -35,7 +35,7 @@ func TestTheDemoSpendsItsBudgetAsDocumented(t *testing.T) {
 // documented returns a story without a difference from docs/money.md: two calls of each
 // model, of which the third reaches the alert's percent and the fourth the budget.
 func documented() *story {
-	s := &story{warned: 3, alert: alert.Alert{Percent: alertAt, Limit: "research/budget", Used: json.RawMessage(`"0.0245"`)}}
+	s := &story{alerted: 3, alert: alert.Alert{Percent: alertAt, Limit: "research/budget", Used: json.RawMessage(`"0.0245"`)}}
 	r := spenders[0]
 	m := spenders[1]
 	for i, cost := range []int64{10_000_000, 4_500_000, 10_000_000, 5_500_000} {
@@ -63,11 +63,11 @@ func TestCheckOfMoneyReportsDifferences(t *testing.T) {
 		"refused too early":   func(s *story) { s.calls = append(s.calls[:3], s.calls[4]) },
 		"refused too late":    func(s *story) { s.calls = append([]purchase{s.calls[0]}, s.calls...) },
 		"a failed call":       func(s *story) { s.calls[1].status = 500 },
-		"no warning":          func(s *story) { s.warned, s.alert = 0, alert.Alert{} },
+		"no alert":            func(s *story) { s.alerted, s.alert = 0, alert.Alert{} },
 		"another percent":     func(s *story) { s.alert.Percent = 100 },
 		"another limit":       func(s *story) { s.alert.Limit = "research/other" },
-		"warned too early":    func(s *story) { s.alert.Used = json.RawMessage(`"0.023"`) },
-		"warned of too much":  func(s *story) { s.alert.Used = json.RawMessage(`"0.0246"`) },
+		"alerted too early":   func(s *story) { s.alert.Used = json.RawMessage(`"0.023"`) },
+		"alerted of too much": func(s *story) { s.alert.Used = json.RawMessage(`"0.0246"`) },
 		"a billionth more":    func(s *story) { s.report.Total.Used.Cost++ },
 		"of a model":          func(s *story) { s.report.Models[1].Used.Cost++ },
 		"of a group":          func(s *story) { s.report.Groups[0].Used.Cost++ },

@@ -15,7 +15,7 @@ func (s *story) check() error {
 	if len(s.calls) == 0 || s.calls[len(s.calls)-1].status == http.StatusOK {
 		return fmt.Errorf("got no refusal of %d calls, want one once %s is spent", len(s.calls), limit.FormatMoney(budget))
 	}
-	return errors.Join(s.checkCalls(), s.checkWarning(), s.checkReport())
+	return errors.Join(s.checkCalls(), s.checkAlert(), s.checkReport())
 }
 
 // checkCalls checks that calls pass until the budget is spent, and that the next is refused.
@@ -36,15 +36,15 @@ func (s *story) checkCalls() error {
 	return errors.Join(wrong...)
 }
 
-// checkWarning checks that the webhook got the budget's alert once enough was spent, and
+// checkAlert checks that the webhook got the budget's alert once enough was spent, and
 // before a call was refused.
-func (s *story) checkWarning() error {
+func (s *story) checkAlert() error {
 	var used limit.Money
-	if s.warned == 0 || s.warned >= len(s.calls) || json.Unmarshal(s.alert.Used, &used) != nil {
-		return fmt.Errorf("got the warning %+v after %d of %d calls, want one before the refusal", s.alert, s.warned, len(s.calls))
+	if s.alerted == 0 || s.alerted >= len(s.calls) || json.Unmarshal(s.alert.Used, &used) != nil {
+		return fmt.Errorf("got the alert %+v after %d of %d calls, want one before the refusal", s.alert, s.alerted, len(s.calls))
 	}
-	if spent := s.spent(s.warned); s.alert.Percent != alertAt || s.alert.Limit != "research/budget" || int64(used)*100 < budget*alertAt || int64(used) > spent {
-		return fmt.Errorf("got the warning that %s is at %d%% with %s used of %s spent, want research/budget at %d%%", s.alert.Limit, s.alert.Percent, used, limit.FormatMoney(spent), alertAt)
+	if spent := s.spent(s.alerted); s.alert.Percent != alertAt || s.alert.Limit != "research/budget" || int64(used)*100 < budget*alertAt || int64(used) > spent {
+		return fmt.Errorf("got the alert that %s is at %d%% with %s used of %s spent, want research/budget at %d%%", s.alert.Limit, s.alert.Percent, used, limit.FormatMoney(spent), alertAt)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func newSetup() *setup {
 	return &setup{operator: rand.Text() + rand.Text(), exited: make(chan error, 1)}
 }
 
-// start starts everything. The gateway chosen on port; 0 picks a free one.
+// start starts everything. The gateway listens on port; 0 picks a free one.
 func start(ctx context.Context, port int) (*setup, error) {
 	s := newSetup()
 	s.key = subscription.NewKey()
@@ -251,7 +251,7 @@ func (s *setup) startModel() (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// freePort returns port, or any free one if that is 0. It fails if something chosen on
+// freePort returns port, or any free one if that is 0. It fails if something listens on
 // port already, whose answers could be taken for the gateway's.
 func freePort(port int) (string, error) {
 	if port == 0 {
@@ -300,12 +300,12 @@ func (s *setup) stop() {
 // introduce prints how to call the gateway.
 func (s *setup) introduce() {
 	const body = `{"model":"DeepSeek-R1",%s"messages":[{"role":"user","content":"Can you tell me the time, please?"}]}`
-	curl := func(extra string) string {
-		return fmt.Sprintf("curl -i%s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
-			map[bool]string{true: " -N", false: ""}[extra != ""], s.url, s.key, fmt.Sprintf(body, extra))
+	curl := func(flags, field string) string {
+		return fmt.Sprintf("curl %s '%s/openai/v1/chat/completions' -H 'api-key: %s' -H 'Content-Type: application/json' -d '%s'",
+			flags, s.url, s.key, fmt.Sprintf(body, field))
 	}
 	fmt.Printf("Tollgate serves a simulated DeepSeek-R1 on %s, %d tokens a minute. Its log is .local/handler.log; Ctrl-C stops it.\n\n", s.url, tokensPerMinute)
-	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl(""), curl(`"stream":true,`))
+	fmt.Printf("key:      %s\n\nplain:    %s\n\nstreamed: %s\n", s.key, curl("-i", ""), curl("-i -N", `"stream":true,`))
 	fmt.Printf("\nconsole:  %s/console\n\noperate:  export TOLLGATE_SERVER=%s MANAGE_KEY=%s\n", s.url, s.url, s.operator)
 	if s.insights != nil {
 		fmt.Print("\nWhat Application Insights would receive is printed below, at most 10 s after a call:\n")
