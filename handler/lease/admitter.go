@@ -10,60 +10,60 @@ import (
 type Terms struct {
 	limit.Limits
 	OnStoreDown limit.StoreDown
-	// MaxWait is the time that the call may queue before it is
-	// refused; 0: it does not queue. MaxWait and OnStoreDown are the call's own:
-	// they need no newer Version.
+	// MaxWait is how long the call may queue before it is refused; 0: it does not
+	// queue. MaxWait and OnStoreDown apply to this call alone, and need no newer
+	// Version.
 	MaxWait time.Duration
-	// AlertAt is the percents of the quota, from 1 to 100 and ascending, that are
-	// told once a period.
+	// AlertAt lists the percents of the quota, from 1 to 100 and ascending, for which
+	// there is an Alert once a period.
 	AlertAt []int
 }
 
-// An Answer is the decision of a call, or the standing that was asked for.
+// An Answer is the decision of a call, or the answer to a question.
 type Answer struct {
 	ID       int64 // of the call or question
 	Decision limit.Decision
 	Hold     Hold
-	Held     bool // the call goes on, with Hold
-	Down     bool // nothing could be decided: the store can't be reached
-	MayQueue bool // a refused call would fit in time: it may queue
-	// Again: nothing is decided, but a Joint must be: what it may take has
-	// changed.
+	Held     bool // the call goes on, and has Hold
+	Down     bool // nothing could be decided: the store can't be used
+	MayQueue bool // a refused part of a JointCall would fit in time, so it may queue
+	// DecideAgain: nothing is decided, but what the JointCall may take has changed, so
+	// its Decide must be called.
 	DecideAgain bool
 }
 
-// News is what came of events beside the next step.
+// News are the results of events other than the next step.
 type News struct {
-	Answers   []Answer // to those that waited
-	Repaired  bool     // the row was edited, or written by a clock far ahead
+	Answers   []Answer // to queued calls and questions
+	Repaired  bool     // the row was edited, or written by a clock far ahead, and is replaced
 	Unusable  bool     // from now on, calls are decided as if the store were down
-	Full      bool     // because it has no room for another instance
-	Alert     Alert    // to be told
+	Full      bool     // Unusable, because the row has no room for another instance
+	Alert     Alert    // to pass on
 	Forfeited Forfeit  // by dead instances, in a write that was applied
-	Unknown   int64    // amount charged by a write whose outcome will never be known
+	Unknown   int64    // amount in a write of which nobody will ever know whether it was applied
 }
 
-// An Alert tells that this percent of a counter's quota is used. Of all instances,
-// the one whose write reached it has the Alert, once a period; if a write reaches
-// several percents, that is the highest. It is lost if the instance ends before it
+// An Alert says that this percent of a counter's quota is used. Once a period, the
+// instance whose write reached the percent gets the Alert; if a write reaches several
+// percents, the Alert is for the highest. It is lost if the instance ends before it
 // knows that the write was applied.
 type Alert struct {
-	Percent  int // 0: there is none
+	Percent  int // 0: there is no alert
 	Standing limit.Standing
 }
 
-// A desk does what follows from what a judge decides: calls take of the lease or
-// of this instance's share, queue for a write, or are answered.
+// An admitter carries out what a decider decides: it grants calls an amount of the
+// lease or of this instance's share, queues them for a write, or refuses them.
 type admitter struct {
 	decider
 	schedule schedule
 	news     News
 }
 
-// Reserve decides a call from what this instance holds and knows; else an
-// Answer with its id follows. Over the limit is a decision: then there is no
-// hold, except for a call in shadow, which gets one that is charged to no
-// limit.
+// Reserve decides a call from what this instance holds and knows. If decided is
+// false, an Answer with the id follows; later ids are later in the queue. A call
+// over the limit has a decision and no hold, unless it is in shadow: then its hold is
+// charged to no limit.
 func (k *admitter) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (answer Answer, decided bool) {
 	k.noteCall(at, &terms, ask)
 	c := call{id: id, ask: ask, onDown: terms.OnStoreDown, arrived: at.Time, maxWait: terms.MaxWait}
@@ -77,7 +77,7 @@ func (k *admitter) Reserve(at Moment, id int64, terms Terms, ask limit.Ask) (ans
 	return k.conclude(&c, &found, at.Time), true
 }
 
-// meet takes the terms and the demand of a new call.
+// noteCall records the terms and the demand of a new call.
 func (k *admitter) noteCall(at Moment, terms *Terms, ask limit.Ask) {
 	k.adopt(at, terms.Limits)
 	k.alertAt = terms.AlertAt
@@ -86,8 +86,8 @@ func (k *admitter) noteCall(at Moment, terms *Terms, ask limit.Ask) {
 	}
 }
 
-// heed begins the minute's share, and tries the store, if a call is decided
-// without it.
+// noteWithoutStore begins the minute's share and probes the store, if a call is
+// decided without it.
 func (k *admitter) noteWithoutStore(at Moment, found *prospect) {
 	if found.withoutStore {
 		k.share = k.shareAt(at.Time)
@@ -95,7 +95,7 @@ func (k *admitter) noteWithoutStore(at Moment, found *prospect) {
 	}
 }
 
-// take answers a call by its prospect: it takes what that says, or is refused.
+// conclude answers a call by its prospect: it is granted what that says, or refused.
 func (k *admitter) conclude(c *call, found *prospect, now time.Time) Answer {
 	switch {
 	case found.outlook == undecidable:
@@ -108,14 +108,14 @@ func (k *admitter) conclude(c *call, found *prospect, now time.Time) Answer {
 	return k.grant(c, found.decision.Amount, now)
 }
 
-// enter puts a call in the queue.
+// enqueue puts a call in the queue.
 func (k *admitter) enqueue(c call, now time.Time) {
 	k.schedule.lastCall = now
 	k.queue.add(c)
 }
 
-// adopt takes newer limits. Calls refused under older ones are tried again,
-// and a store that is down leaves another share.
+// adopt replaces older limits by newer ones. Calls that the older ones refused are
+// decided again, and the share without the store changes.
 func (k *admitter) adopt(at Moment, limits limit.Limits) {
 	if limits.Version <= k.limits.Version && k.limits != (limit.Limits{}) {
 		return
@@ -143,15 +143,15 @@ func (k *admitter) grant(c *call, amount int64, now time.Time) Answer {
 		Decision: limit.Decision{Amount: hold.Amount, Min: c.ask.Needed(), Standing: k.known.view.Standing(&k.holder, now)}}
 }
 
-// owe admits a call without the store. It is charged when it is settled and the
-// store is back.
+// grantWithoutStore admits a call without the store. The call is charged once it is
+// settled and the store is back.
 func (k *admitter) grantWithoutStore(c *call, amount int64, now time.Time) Answer {
 	k.openCalls++
 	return Answer{ID: c.id, Hold: k.share.admit(amount), Held: true,
 		Decision: limit.Decision{Amount: amount, Min: c.ask.Needed(), Degraded: true, Standing: k.standing(now)}}
 }
 
-// refuse makes the answer to a refused call. In shadow the call goes on.
+// refuse returns the answer to a refused call. In shadow the call goes on.
 func (k *admitter) refuse(c *call, d limit.Decision) Answer {
 	answer := Answer{ID: c.id, Decision: d}
 	if c.ask.Shadow && !c.ask.UpperBound {
@@ -161,7 +161,7 @@ func (k *admitter) refuse(c *call, d limit.Decision) Answer {
 	return answer
 }
 
-// turnDown answers a call that was in the queue and is refused.
+// refuseQueued answers a queued call with a refusal.
 func (k *admitter) refuseQueued(c *call, d limit.Decision) {
 	if c.joint {
 		k.answer(Answer{ID: c.id, Decision: d})
@@ -170,18 +170,19 @@ func (k *admitter) refuseQueued(c *call, d limit.Decision) {
 	k.answer(k.refuse(c, d))
 }
 
-// park lets a call wait until it fits.
+// park lets a queued call wait until it fits.
 func (k *admitter) park(c *call, now time.Time) {
 	if c.joint && !c.parked {
 		k.answer(Answer{ID: c.id, DecideAgain: true})
 	}
 	c.parked = true
-	if now.Before(c.arrived) { // the first answer set the clock back
+	if now.Before(c.arrived) { // the store's first answer set the clock back
 		c.arrived = now
 	}
 }
 
-// dismiss turns down the queued calls that are refused, and keeps the others.
+// dropRefused refuses the queued calls whose prospect is doesNotFit, and keeps the
+// others. all has a prospect for each queued call.
 func (k *admitter) dropRefused(all []prospect) {
 	if !has(all, doesNotFit) {
 		return
@@ -200,11 +201,11 @@ func (k *admitter) dropRefused(all []prospect) {
 // touch records that a call began or ended.
 func (k *admitter) touch(now time.Time) { k.schedule.touch(k.holder.MustReport(), now) }
 
-// Leave takes a call or question whose caller has left out of the queue, and
-// reports whether it was there; else its Answer has been given. What a
-// write under way gets for it become ordinary lease. Where the amount is scarce,
-// what it claimed is returned, unless another call takes it: an instance whose
-// calls another counter refuses would keep it from those that could go on.
+// Leave takes a call or question whose caller has left out of the queue. It reports
+// whether it was there; if not, its Answer has been given. What a write in flight
+// leases for the call becomes ordinary lease. Where the amount is scarce, what the
+// call had claimed is returned unless another call takes it: if the call was refused
+// by another counter, this instance would keep it from calls elsewhere that fit.
 func (k *admitter) Leave(at Moment, id int64) bool {
 	c := k.queue.find(id)
 	unused := c != nil && (c.claimed || c.granted > 0)
@@ -214,8 +215,8 @@ func (k *admitter) Leave(at Moment, id int64) bool {
 	return waited
 }
 
-// retry decides queued calls again after something came back, limits grew, or one
-// left or took what it claimed: at once if the first of them would fit.
+// retry has the queued calls decided again after an amount came back, limits grew, or
+// a call left or took its claim: at once, if the first of them would fit.
 func (k *admitter) retry(now time.Time) {
 	if len(k.queue.calls) == 0 {
 		return
@@ -229,8 +230,8 @@ func (k *admitter) retry(now time.Time) {
 	k.serveFromLease(now)
 }
 
-// serve gives waiting calls of the lease, in order, until one doesn't fit. A
-// joint call claims what it gets, and stays.
+// serveFromLease grants queued calls amounts of the lease, in order, until one doesn't
+// fit. A joint call claims its amount, and stays queued.
 func (k *admitter) serveFromLease(now time.Time) {
 	left := int64(-1)
 	if k.holder.lease.usable(now) {
@@ -260,7 +261,7 @@ func (k *admitter) serveFromLease(now time.Time) {
 
 func (k *admitter) answer(a Answer) { k.news.Answers = append(k.news.Answers, a) }
 
-// fail answers all that wait, because the store is down.
+// failWaiters answers all queued calls and questions without the store.
 func (k *admitter) failWaiters(now time.Time) {
 	waiting := k.queue
 	k.queue = queue{}
@@ -286,9 +287,9 @@ func (k *admitter) failWaiters(now time.Time) {
 	}
 }
 
-// Drain answers all calls that queue, and lets none queue from now
-// on. Other calls are decided as before. Those in the queue that would fit by
-// now stay, to be decided at once.
+// Drain refuses all parked calls, and lets none park from now on. Parked calls that
+// would fit by now stay queued, to be decided at once. Other calls are decided as
+// before.
 func (k *admitter) Drain(at Moment) {
 	k.draining = true
 	k.dropRefused(k.parkedCalls(at.Time))

@@ -8,14 +8,14 @@ import (
 )
 
 // An Agent is one instance's part in one counter. It has no lock, goroutine,
-// timer, randomness or clock of its own, and does no I/O: events go in, each
-// with its Moment, and Next says what to do with the store. Answers to those
-// that waited, and other News, come out beside it. Make one with NewAgent.
+// timer, randomness or clock of its own, and does no I/O. Events go in, each with
+// its Moment; Next says what to do with the store, and News returns the answers to
+// calls that waited. Make one with NewAgent.
 type Agent struct{ planner }
 
-// NewAgent returns an agent that reports after this share of a horizon, from
-// MinReportShare to MaxReportShare, and for which a store that applies none of
-// its writes is of no use after this patience.
+// NewAgent returns an agent. It reports after reportShare of a horizon, which is from
+// MinReportShare to MaxReportShare, and gives up on a counter for a while when the
+// store has applied none of its writes for as long as patience.
 func NewAgent(reportShare float64, patience time.Duration) Agent {
 	return Agent{planner{settler: settler{admitter{schedule: schedule{reportShare: reportShare}, decider: decider{health: storeHealth{patience: patience}}}}}}
 }
@@ -28,33 +28,33 @@ func (a *Agent) Clone() Agent {
 	return copied
 }
 
-// News returns what came of events since it was last called.
+// News returns the results of events since the last call of News.
 func (a *Agent) News() News {
 	news := a.news
 	a.news = News{}
 	return news
 }
 
-// An Action is what to do next.
+// An Action is a kind of Step.
 type Action int
 
 // The actions.
 const (
-	Rest Action = iota // until an event, or for a time
-	Read               // the row, then call Loaded or Failed
-	Send               // a write, then call Written or Failed
+	Rest Action = iota // do nothing until an event, or for a time
+	Read               // read the row, then call Loaded or Failed
+	Send               // send a write, then call Written or Failed
 )
 
-// A Step is the next thing to do.
+// A Step is what to do next.
 type Step struct {
 	Action
-	For     time.Duration // how long to rest; Never: until an event
-	Write   *Write        // to send, upon Version
-	Version Version
+	For     time.Duration // to rest; Never: until an event
+	Write   *Write        // to send
+	Version Version       // that the stored row must have, or the write fails
 }
 
-// Next says what to do now: read, send a write, or rest. newID makes random
-// ids of slots.
+// Next returns what to do now: read, send a write, or rest. newID makes random
+// slot ids.
 func (a *Agent) Next(at Moment, newID func() string) Step {
 	a.answerQuestions(at.Time)
 	a.serveFromLease(at.Time)
@@ -78,9 +78,9 @@ func (a *Agent) Next(at Moment, newID func() string) Step {
 	}
 }
 
-// Expire refuses queued calls whose time is over, and which don't fit as far as
-// is known, while nothing else can be done for them: an operation is under way,
-// or it is too early to try again.
+// Expire refuses queued calls whose time is over and which don't fit, as far as is
+// known, while Next can do nothing for them: an operation is under way, or it is too
+// early to try again.
 func (a *Agent) Expire(at Moment) {
 	if len(a.queue.calls) == 0 || !a.known.everRead() || a.choose(at) != choiceWait && a.holder.inFlight == nil {
 		return // Next decides them
@@ -88,14 +88,15 @@ func (a *Agent) Expire(at Moment) {
 	a.dropRefused(a.overdueCalls(a.doing == Send, at.Time))
 }
 
-// send begins an operation that sends a write.
+// send begins to send a write.
 func (a *Agent) send(body *Write) Step {
 	a.doing, a.mustResend = Send, false
 	return Step{Action: Send, Write: body, Version: a.known.version}
 }
 
-// build decides the waiting calls, and builds a write if one is needed.
-// Refusals need none. If the known row is too old, it builds nothing.
+// buildWrite decides the queued calls, and builds a write if one is needed; a
+// refusal needs none. It returns nil if none is needed, or if the row must be read
+// again first.
 func (a *Agent) buildWrite(at Moment, newID func() string) *Write {
 	draft := a.holder.Draft(a.known.row, a.limits, at.Time)
 	r, known := a.decideQueue(draft, at.Time)
@@ -111,9 +112,9 @@ func (a *Agent) buildWrite(at Moment, newID func() string) *Write {
 	return a.commit(draft, at, newID)
 }
 
-// carryOut carries out what a write means for the waiting calls: those that are
-// granted an amount wait for it, those that queue or are blocked stay, the others
-// are answered.
+// applyRuling carries out a ruling on the queued calls: a call that is granted an
+// amount waits for the write, one that may wait or is blocked stays queued, and any
+// other is refused.
 func (a *Agent) applyRuling(r *ruling, now time.Time) {
 	standing := a.known.view.Standing(&a.holder, now).After(r.granted)
 	for i := range r.prospects {
@@ -123,7 +124,7 @@ func (a *Agent) applyRuling(r *ruling, now time.Time) {
 		case fitsNow:
 			c.granted = p.decision.Amount
 		case blocked:
-			c.parked = c.parked && !c.joint // it is told when it parks again
+			c.parked = c.parked && !c.joint // so that park tells the joint call again
 		case fitsLater:
 			a.park(c, now)
 		case doesNotFit:
@@ -136,8 +137,8 @@ func (a *Agent) applyRuling(r *ruling, now time.Time) {
 	a.dropRefused(r.prospects)
 }
 
-// commit makes the draft a write. If the row has no room for this instance,
-// there is none, and the counter can't be used for a while.
+// commit makes a draft a write. If the row has no room for this instance, it
+// returns nil, and the counter counts as unusable for a while.
 func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	live := int(a.known.live())
 	amount, scarce := draft.Size(&a.size.demand, live)
@@ -160,7 +161,7 @@ func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	return body
 }
 
-// Loaded tells what a read found.
+// Loaded handles what a read found.
 func (a *Agent) Loaded(at Moment, found Found) {
 	a.doing, a.health.probing = Rest, false
 	row, mend := found.counter(a.limits, at.Time)
@@ -178,8 +179,8 @@ func (a *Agent) Loaded(at Moment, found Found) {
 	a.retry(at.Time)
 }
 
-// resolve finds out whether a write was applied whose answer didn't come, or
-// came too late. While that can't be known, the same write is sent again.
+// resolve finds out, from a row that was just read, whether the write in flight was
+// applied. While that can't be known, the same write must be sent again.
 func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
 	body, last := a.holder.inFlight, &a.known
 	changed := version != last.version
@@ -204,7 +205,8 @@ func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
 	}
 }
 
-// Written tells that the write was applied, and the row's version since.
+// Written handles the store's answer that the write was applied, and gave the row
+// this version.
 func (a *Agent) Written(at Moment, version Version) {
 	body := a.holder.inFlight
 	a.doing = Rest
@@ -213,18 +215,18 @@ func (a *Agent) Written(at Moment, version Version) {
 	a.applied(at, body)
 }
 
-// learn takes a row as the stored one.
+// learn records a row as the stored one.
 func (a *Agent) learn(at Moment, row Row, version Version) {
 	a.known.learn(row, version, row.View(&a.holder, a.limits, at.Time), at.Time)
 	if a.health.failures.count == 0 {
 		a.health.unusableUntil = 0
 	}
-	if !a.health.down(at) && row.Window >= limit.Minute(at.Time) { // otherwise it doesn't include yet what was admitted this minute
+	if !a.health.down(at) && row.Window >= limit.Minute(at.Time) { // otherwise the row doesn't show yet what was admitted this minute
 		a.share.end()
 	}
 }
 
-// applied goes on after a write was applied.
+// applied does what follows after a write was applied.
 func (a *Agent) applied(at Moment, body *Write) {
 	a.health.attempts, a.health.failures, a.health.unusableUntil = 0, writeFailures{}, 0
 	a.size.took(a.holder.Left(at.Time))
@@ -236,8 +238,8 @@ func (a *Agent) applied(at Moment, body *Write) {
 	a.retry(at.Time)
 }
 
-// Failed tells that the operation failed, or that its answer didn't come.
-// luck is a random number from 0 to 1.
+// Failed handles an operation that failed, or that had no answer in time. luck is a
+// random number from 0 to 1, which spreads the instances' pauses.
 func (a *Agent) Failed(at Moment, failure Failure, luck float64) {
 	if a.doing == Send {
 		a.health.failures.noteFailure(failure, at.Uptime)
@@ -260,32 +262,33 @@ func (a *Agent) Failed(at Moment, failure Failure, luck float64) {
 	a.Expire(at)
 }
 
-// unusable leaves the counter alone for a while: its calls are decided as if
-// the store were down.
+// unusable stops using the store for this counter for a while: calls are decided as
+// if the store were down.
 func (a *Agent) unusable(at Moment) {
 	a.news.Unusable = a.news.Unusable || !a.health.unusable(at)
 	a.health.unusableUntil = at.Uptime + unusablePause
 	a.failWaiters(at.Time)
 }
 
-// Close answers the calls that queue, and begins to write everything and to
-// return the lease, without long pauses. No call may be reserved any more.
+// Close answers the queued calls, and begins to write what is unreported and to return
+// the lease, without long pauses. Don't call Reserve after it. Closed reports when it
+// is done.
 func (a *Agent) Close(at Moment) {
 	a.closing = true
 	a.health.retryAt = min(a.health.retryAt, at.Uptime)
 	a.Drain(at)
 }
 
-// GiveBack begins to write what an idle agent must save before it can be
-// forgotten, unless the store is down: each write would fail.
+// Flush begins to write what an idle agent must save, so that it becomes Evictable.
+// It does nothing while the store is down, as each write would fail.
 func (a *Agent) Flush(at Moment) {
 	if a.Idle(at) && !a.health.down(at) {
 		a.schedule.next.evicting = true
 	}
 }
 
-// Status returns the counter's standing, at most seconds old; else an Answer
-// with the id follows.
+// Status returns the counter's standing, at most 2 seconds old unless the store is
+// down. If decided is false, an Answer with the id follows.
 func (a *Agent) Status(at Moment, id int64, limits limit.Limits) (answer Answer, decided bool) {
 	a.adopt(at, limits)
 	switch bypassed := a.health.bypass(at); {
@@ -299,8 +302,8 @@ func (a *Agent) Status(at Moment, id int64, limits limit.Limits) (answer Answer,
 	return Answer{}, false
 }
 
-// inform answers the questions that were asked before the row was last learnt.
-// It counts, and compares no times: the clock may be set back.
+// answerQuestions answers the questions for which the row has been read or written
+// since they were asked. It compares counts, not times: the clock may be set back.
 func (a *Agent) answerQuestions(now time.Time) {
 	open := a.queue.questions[:0:0]
 	for _, q := range a.queue.questions {
@@ -313,8 +316,8 @@ func (a *Agent) answerQuestions(now time.Time) {
 	a.queue.questions = open
 }
 
-// Known returns the standing as far as this instance knows it without asking,
-// and whether it knows any.
+// Known returns the standing as far as this instance knows it without the store,
+// and whether it has ever read the counter.
 func (a *Agent) Known(at Moment) (limit.Standing, bool) {
 	return a.standing(at.Time), a.known.everRead()
 }

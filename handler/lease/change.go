@@ -1,17 +1,17 @@
 package lease
 
-// A change says where the difference goes by which a hold changes, or in which it
-// differs from what its call used.
+// A change says from where the amount comes by which a hold grows, or to where the
+// amount goes by which it shrinks.
 type change struct {
-	lease  int64 // taken from the lease in hand; below zero: given back to it
+	lease  int64 // taken from the held lease; below zero: given back to it
 	excess int64 // charged to the counter's minute, beyond the lease
-	undone int64 // given back of the excess that Raise charged
-	refund int64 // goes back to the minute and period that the hold was charged to
+	undone int64 // taken back of the excess that Raise charged
+	refund int64 // given back to the minute and period that the hold was charged to
 }
 
-// settling says what follows from a call's use. What it used beyond its hold comes
-// from the lease as far as that goes; the rest becomes debt if the counter's minute
-// has no room.
+// settleChange returns the change that replaces a hold by what its call used. Use
+// beyond the hold comes from the lease as far as that goes; the rest is excess, and
+// becomes debt if the counter's minute has no room.
 func (h *heldLease) settleChange(c Hold, used int64, epoch string) change {
 	excess := used - c.Held()
 	switch {
@@ -26,8 +26,8 @@ func (h *heldLease) settleChange(c Hold, used int64, epoch string) change {
 	return change{lease: covered, excess: excess - covered}
 }
 
-// reducing says where a part of a hold goes that is given back: that beyond the
-// lease first. A hold of another epoch is void.
+// reduceChange returns the change that gives back part of a hold: first what it has
+// beyond the lease. A hold of another epoch is void.
 func (h *heldLease) reduceChange(c Hold, amount int64, epoch string) change {
 	beyond := min(amount, c.excess)
 	switch rest := amount - beyond; {
@@ -40,7 +40,7 @@ func (h *heldLease) reduceChange(c Hold, amount int64, epoch string) change {
 	}
 }
 
-// lowering says what follows if a call holds no more than this.
+// lowerChange returns the change that leaves a call holding at most this much.
 func (h *heldLease) lowerChange(c Hold, amount int64, epoch string) change {
 	less := c.Held() - amount
 	if c.uncharged || less <= 0 {
@@ -49,8 +49,9 @@ func (h *heldLease) lowerChange(c Hold, amount int64, epoch string) change {
 	return h.reduceChange(c, less, epoch)
 }
 
-// raising says what follows if a call holds this much, whatever is left. One
-// report, that of this number, carries all its excess.
+// raiseChange returns the change that lets a call hold this much, whatever is left.
+// The report with this number carries all of the call's excess, so that it can be
+// taken back in one place.
 func (h *heldLease) raiseChange(c Hold, amount int64, epoch string, report int64) change {
 	more := amount - c.Held()
 	if c.uncharged || more <= 0 {
@@ -83,11 +84,11 @@ func (h *Holder) apply(c Hold, ch change) {
 // charged to the counter's minute, and becomes debt if that has no room.
 func (h *Holder) Settle(c Hold, used int64) { h.apply(c, h.lease.settleChange(c, used, h.epoch)) }
 
-// Raise charges an open call this much in all, at once and whatever is
-// left, and returns its hold. What its lease doesn't cover is charged as excess,
-// and becomes debt if the minute has no room. A call that holds as much already,
-// or is charged to no limit, stays unchanged. Settle returns what the call did not
-// use to the minute and period that were charged.
+// Raise makes the total charge of an open call this much, at once and whatever is
+// left, and returns its hold. What the lease doesn't cover is charged as excess, and
+// becomes debt if the minute has no room. A call that holds as much already, or is
+// charged to no limit, stays unchanged. Settle returns what the call did not use to
+// the minute and period that were charged.
 func (h *Holder) Raise(c Hold, amount int64) Hold {
 	ch := h.lease.raiseChange(c, amount, h.epoch, h.reports.number)
 	h.apply(c, ch)
@@ -99,7 +100,7 @@ func (h *Holder) Raise(c Hold, amount int64) Hold {
 	return c
 }
 
-// Lower gives back what a hold has beyond this much, and returns the hold.
+// Lower gives back what a hold has above this much, and returns the hold.
 func (h *Holder) Lower(c Hold, amount int64) Hold {
 	ch := h.lease.lowerChange(c, amount, h.epoch)
 	h.apply(c, ch)

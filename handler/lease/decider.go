@@ -6,40 +6,39 @@ import (
 	"tollgate/handler/limit"
 )
 
-// An outlook is what a call can expect of a counter, as far as its instance
-// knows.
+// An outlook says whether a call fits a counter, as far as this instance knows.
 type outlook int
 
 const (
-	unknown   outlook = iota // the store must be asked, or nothing has to be decided now
-	fitsNow                  // it may take what it asks now
-	fitsLater                // it will fit within its time: it may queue
-	blocked                  // it fits once a claim ahead has ended
-	doesNotFit
-	undecidable // nothing can be decided
+	unknown     outlook = iota // the store must be asked, or the call has no decision due now
+	fitsNow                    // it may take what it asks now
+	fitsLater                  // it will fit within the time it may wait
+	blocked                    // it will fit if a claim ahead of it ends
+	doesNotFit                 // it doesn't fit within the time it may wait
+	undecidable                // the store is down, and the call's terms allow no decision without it
 )
 
-// A prospect is an outlook, and the decision that it rests on. Of a call that
-// fits, that says only what it takes.
+// A prospect is an outlook with the decision behind it. If the call fits, the
+// decision may have nothing but the amount.
 type prospect struct {
 	outlook
 	decision     limit.Decision
-	withoutStore bool // decided by the call's terms for a store that is down
+	withoutStore bool // decided by the call's terms for when the store is down
 }
 
-// A judge decides calls by an account: at once from the lease, from what is known,
-// by this instance's share while the store is down, or upon a write in the making.
-// It changes nothing: what follows from its decisions is the desk's.
+// A decider decides calls: from the lease, from what is known of the row, by this
+// instance's share while the store is down, or together with a write that is being
+// built. It changes nothing; the admitter carries its decisions out.
 type decider struct {
 	localState
 	queue    queue
 	refusal  refusal
 	health   storeHealth
-	draining bool // no call may queue any more
+	draining bool // no call may park any more
 	closing  bool // this instance is stopping
 }
 
-// expect decides a call that is not in the queue.
+// decideNew decides a call that is not in the queue.
 func (j *decider) decideNew(at Moment, c *call) prospect {
 	switch {
 	case j.leaseCovers(c.ask.Amount, at.Time):
@@ -59,7 +58,7 @@ func (j *decider) decideNew(at Moment, c *call) prospect {
 	}
 }
 
-// withoutStore decides a call by its terms for a store that is down.
+// decideWithoutStore decides a call by its terms for when the store is down.
 func (j *decider) decideWithoutStore(c *call, now time.Time) prospect {
 	switch {
 	case c.onDown == limit.FailOpen || c.ask.Shadow:
@@ -74,27 +73,28 @@ func (j *decider) decideWithoutStore(c *call, now time.Time) prospect {
 	return prospect{outlook: fitsNow, decision: d, withoutStore: true}
 }
 
-// inHand reports whether the lease has this much that is not set aside, and
-// nobody queues for it.
+// leaseCovers reports whether the lease has this much that no call has claimed, and
+// no call queues for it.
 func (j *decider) leaseCovers(amount int64, now time.Time) bool {
 	claims, all := j.queue.claims()
 	return all && j.holder.lease.usable(now) && amount <= j.holder.Left(now)-claims
 }
 
-// unsettled reports whether a call must wait for its decision even while a
-// refusal holds: others are undecided, or a write is under way that gives
-// something back.
+// mustWait reports whether a call must wait for its decision even while a refusal
+// holds: other calls are undecided, or a write in flight gives something back.
 func (j *decider) mustWait() bool { return j.queue.hasUndecided() || j.holder.inFlight.givesBack() }
 
-// decide decides a call from what is known, behind those parked before it, and as
-// if all claims were given back. parks: it doesn't fit, but may queue.
+// decideFromKnown decides a call from what is known, behind the calls parked before
+// it, and as if all claims were given back. parks reports that the call doesn't fit,
+// but may queue.
 func (j *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, parks bool) {
 	ahead := j.queue.lineBefore(c.id)
 	d = j.decideBehind(c.ask, &ahead, now)
 	return d, d.Verdict != limit.Granted && j.mayQueue(c, d, &ahead, now)
 }
 
-// parks reports whether a refused call queues, because it will fit in time.
+// mayQueue reports whether a call that doesn't fit may queue, because it will fit in
+// time.
 func (j *decider) mayQueue(c *call, d limit.Decision, ahead *line, now time.Time) bool {
 	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
 	if c.ask.Shadow || c.ask.UpperBound || never || j.closing || j.draining {
@@ -104,8 +104,8 @@ func (j *decider) mayQueue(c *call, d limit.Decision, ahead *line, now time.Time
 	return ahead.hasRoomFor(c, max(after, d.RetryAfter), now)
 }
 
-// firstFits reports whether the first waiting call without a claim fits, as far as
-// is known.
+// firstFits reports whether the first queued call without a claim fits, as far as is
+// known.
 func (j *decider) firstFits(now time.Time) bool {
 	for i := range j.queue.calls {
 		if c := &j.queue.calls[i]; !c.claimed {
@@ -115,20 +115,20 @@ func (j *decider) firstFits(now time.Time) bool {
 	return false
 }
 
-// reply decides a question.
+// answerTo answers a question from what is known.
 func (j *decider) answerTo(q question, now time.Time) Answer {
 	if q.call == nil {
 		return Answer{ID: q.id, Decision: limit.Decision{Standing: j.standing(now)}}
 	}
 	d, parks := j.decideFromKnown(q.call, now)
 	if d.Verdict != limit.Granted && (j.holder.inFlight.givesBack() || len(j.holder.reports.pending.refunds) > 0) {
-		return Answer{ID: q.id, Decision: limit.Decision{Min: d.Min, Standing: d.Standing}} // it may fit then
+		return Answer{ID: q.id, Decision: limit.Decision{Min: d.Min, Standing: d.Standing}} // it may fit once that is applied
 	}
 	return Answer{ID: q.id, Decision: d, MayQueue: parks}
 }
 
-// overdue finds the queued calls whose time is over, and which don't fit as far as
-// is known: they are refused. nil: there are none.
+// overdueCalls finds the queued calls whose time is over and which don't fit, as far
+// as is known: their outlook is doesNotFit. It returns nil if no call's time is over.
 func (j *decider) overdueCalls(sending bool, now time.Time) []prospect {
 	if !j.queue.hasOverdue(sending, now) {
 		return nil
@@ -147,8 +147,8 @@ func (j *decider) overdueCalls(sending bool, now time.Time) []prospect {
 	return all
 }
 
-// parked finds the calls that are parked and don't fit by now: those are refused
-// once none may queue.
+// parkedCalls finds the parked calls that still don't fit: their outlook is
+// doesNotFit.
 func (j *decider) parkedCalls(now time.Time) []prospect {
 	var ahead line
 	all := make([]prospect, len(j.queue.calls))
@@ -166,21 +166,22 @@ func (j *decider) parkedCalls(now time.Time) []prospect {
 	return all
 }
 
-// A ruling is what a write in the making means for each waiting call.
+// A ruling is the decision of all queued calls together, for a write that is being
+// built.
 type ruling struct {
 	prospects  []prospect
 	granted    int64 // by calls that fit, in all
 	needsWrite bool  // one of them has no claim yet, so the write is needed
 }
 
-// rule decides the waiting calls in order, upon a draft. Only the first that
-// doesn't fit is refused by the row; those behind it are decided as behind it.
-// What joint calls claim may be given back, so a call that fits without it is
-// not refused, but blocked, and nobody overtakes it. If the row is too old for a
-// refusal, known is false.
+// decideQueue decides the queued calls in order, by a draft. Only the first call that
+// doesn't fit is decided by the row itself; the calls behind it also have to wait for
+// it. Joint calls may give their claims back, so a call that would fit without the
+// claims ahead of it is blocked instead of refused, and no call overtakes it. known is
+// false if a call must be refused and the row is too old for that.
 func (j *decider) decideQueue(draft *Draft, now time.Time) (r ruling, known bool) {
 	var ahead line
-	var claims int64 // of calls ahead
+	var claims int64 // of joint calls ahead
 	stuck := false   // a call ahead is blocked
 	r.prospects = make([]prospect, len(j.queue.calls))
 	for i := range j.queue.calls {

@@ -1,99 +1,110 @@
-// Package lease is one instance's part in a counter that all instances share,
-// as a pure state machine: no lock, goroutine, timer, I/O, randomness or clock.
+// Package lease decides calls against a counter that many instances share. It is
+// a pure state machine: no locks, goroutines, timers, I/O, randomness or clock.
+// Package counter runs it against a store.
 //
 // # The problem
 //
-// A counter is one row in a table, and a write replaces it only if nobody else
-// has written since. Reading and writing it for each call is exact and far too
-// slow: beyond some 40 writes a second most of them conflict. Letting each
-// instance count by itself is fast and not exact: ten instances spend ten
-// limits.
+// A counter is one row of a table. A write replaces the row only if nobody else
+// has written it since it was read. Reading and writing the row for every call is
+// exact but far too slow: above some 40 writes a second most of them conflict.
+// Letting each instance count on its own is fast but not exact: ten instances
+// spend ten limits.
 //
 // # The lease
 //
-// An instance takes a lease: an amount that it prepays, for many calls. The row
-// counts all of them as spent. The instance hands them out by itself and
-// reports what became of them with its next write. What is left for everybody
-// is credit - spent - leased, so it never includes what is in somebody's
-// hands, and an instance that dies takes its lease with it and no more.
+// So an instance takes a lease: an amount that it prepays, for many calls. The
+// row counts all of it as spent. The instance hands it out to calls by itself, and
+// reports what they used with its next write. What is left for everybody is
+// credit - spent - leased. That never includes what an instance holds, so an
+// instance that dies loses its lease and nothing else.
 //
 // # An example
 //
-// A limit has 1,000 a minute. Instance A takes a lease of 300 and admits
-// a call of 100; B takes 450. 250 are left, 200 are in A's hands. A's call ends
-// having used 60: 40 go back to its lease, and A admits another of 150 without
-// asking anybody. A's next write reports 60 + 150 as spent and tops its lease
-// up to 200; it arrives, and its answer is lost. A goes on with the 90
-// that it surely has, and reads the row. Its slot has the write's number: so the
-// write counted, and A has its 200. Were the number not there and the row's
-// version another, the write could never arrive any more, and A would report
-// everything again. With the same version it might still arrive, and A would
-// send the same bytes once more: one of the two counts, and the other fails.
-// docs/counters.md has the example in full, with a crash and the next minute,
-// and a test runs it.
+// A limit is 1,000 a minute. Instance A takes a lease of 300 and admits a call of
+// 100; instance B takes a lease of 450. Then 250 are left, and A has 200 of its
+// lease. A's call ends having used 60, so 40 go back to A's lease, and A admits
+// another call of 150 without asking anybody. Its next write reports 60 + 150 as
+// spent and tops its lease up to 200. The write arrives, but its answer is lost. A
+// goes on with the 90 that it certainly has, and reads the row. A's slot has the
+// write's number, so the write was applied, and A has its 200. If the number were
+// missing and the row had another version, the write could never be applied any
+// more, and A would report everything again. If the version were unchanged, the
+// write might still arrive, and A would send the same bytes again: one copy is
+// applied, and the other fails. docs/counters.md continues the example with a
+// crash and the next minute, and a test runs it.
 //
 // # The rules, and the harm without each
 //
-//   - A holder has one write whose outcome it doesn't know; what that returns
-//     leaves its hands when the write is built (Holder.Commit). Else a late write
-//     has given to others what it spends.
-//   - Each write has its slot's next number, and after an error the row is read
-//     before anything else is built (Holder.Resolve). Else a report counts twice,
-//     or never.
+//   - A holder has at most one write whose outcome it doesn't know, and gives up
+//     what that write returns when it builds the write (Holder.Commit). Otherwise a
+//     late write would give others what the holder goes on spending.
+//   - Each write carries its slot's next number, and after an error the holder reads
+//     the row before it builds another write (Holder.Resolve). Otherwise a report
+//     would count twice, or never.
 //   - A lease counts as spent until its holder reports, and a new minute's credit
-//     excludes it (limit.Balance.OpenMinute). Else the same amount is had from
-//     two minutes.
-//   - A dead instance's lease stays spent, and its slot a tombstone
-//     (Row.Reclaim). Else one that was only paused spends what others got, or a
-//     late write counts twice.
-//   - What comes back a minute late is added to the running minute, capped; older
-//     amounts vanish (limit.Balance.RefundMinute). Else k minutes exceed k limits.
-//   - Windows never go back, and a repaired row gives no minute out again
-//     (Row.Repaired). Else a wrong clock gives a limit twice.
-//   - A new row has a new epoch, and owes nothing of an old one's. Else refunds
-//     make charges negative.
-//   - Calls queue in order, none longer than it may, and none while it
-//     fits (queue). Else small calls starve large ones, or callers wait in vain.
-//   - What is to be reported is, even if no other call comes (Holder.MustReport).
-//     Else a charge that was taken back stays.
-//   - A refusal is remembered until something can have changed (refusal). Else a
-//     flood of refused calls floods the table; and if it held on, a call would be
-//     refused what has come back.
+//     excludes it (limit.Balance.OpenMinute). Otherwise two minutes would give out
+//     the same amount.
+//   - A dead instance's lease stays spent, and its slot becomes a tombstone
+//     (Row.Reclaim). Otherwise an instance that was only paused would spend what
+//     others got, or a late write would count twice.
+//   - An amount that comes back one minute late is added to the running minute, up to
+//     the burst; an older one vanishes (limit.Balance.RefundMinute). Otherwise k
+//     minutes could exceed k limits.
+//   - Windows never go back, and a repaired row gives out no minute again
+//     (Row.Repaired). Otherwise a wrong clock would give out a limit twice.
+//   - A new row has a new epoch, and reports for an old one are void. Otherwise
+//     refunds could make its charges negative.
+//   - Calls queue in order, each for at most its time, and none while it fits
+//     (queue). Otherwise small calls would starve large ones, or callers would wait
+//     for nothing.
+//   - What must be reported is reported even if no other call comes
+//     (Holder.MustReport). Otherwise a charge that was taken back would stay.
+//   - A refusal is remembered until something can have changed (refusal). Without
+//     the memory, a flood of refused calls would flood the table; if it lasted
+//     longer, a call would be refused an amount that has come back.
 //   - While the store is down, each instance admits its own share of what it last
-//     knew to be left, and owes it (share): all of them no more than was left, if they
-//     knew the row as it was. Else ten instances admit ten limits, or nobody pays for them.
-//   - An instance that stops writes a last time (Agent.Close). Else its settled
-//     calls are never charged.
-//   - A call that needs several counters claims what each has, takes all at one
-//     moment or nothing, and gives way to those that came before it (Joint). Else
-//     a refused call stays charged, another is refused because of it, or two calls
-//     wait for each other.
+//     knew to be left, and owes it (share). All of them together admit no more than
+//     was left if each knew the row as it was. Otherwise ten instances would admit
+//     ten limits, or nobody would pay for them.
+//   - An instance that stops writes a last time (Agent.Close). Otherwise calls that
+//     it settled would never be charged.
+//   - A call that needs several counters claims what each has, takes all of it at one
+//     moment or none, and gives way to calls that came first (JointCall). Otherwise a
+//     refused call would stay charged, another would be refused because of it, or two
+//     calls would wait for each other.
 //
 // Package model leaves out these rules one at a time, and finds the harm.
 //
 // # The theorem
 //
-// If each call uses no more than it reserved, nobody edits the row, the limit
-// isn't cut meanwhile, and no call was decided without the store or in shadow,
-// then whatever is killed, paused, lost, late, doubled or off in time: the
-// charges of a minute, less refunds, are at most its credit, which is at most
-// the minute's amount plus the burst; those of k minutes at most k minutes'
-// amounts plus the burst; those of a period at most the quota; and a call is
-// charged at most once, and exactly once unless its instance dies first.
+// Suppose that each call uses no more than it reserved, nobody edits the row, the
+// limit isn't cut meanwhile, and no call was decided without the store or in shadow.
+// Then, whatever is killed, paused, lost, late or duplicated, and however wrong the
+// clocks are: the charges of a minute, less refunds, are at most its credit, which is
+// at most the minute's amount plus the burst; the charges of k minutes are at most k
+// minutes' amounts plus the burst; the charges of a period are at most the quota; and
+// a call is charged at most once, and exactly once unless its instance dies first.
 //
-// Not promised: that all of a limit can be used (a kill costs what was leased), a
-// sliding window, an order between instances, or exactness while the store is
-// down.
+// Not promised: that all of a limit can be used (a killed instance loses what it had
+// leased), a sliding window, an order between instances, or exactness while the store
+// is down.
 //
-// # The parts
+// # The code
 //
-// Start with Agent: events go in, and Agent.Next says what to do with the
-// store. It is made of account (what the instance holds and knows), judge (which
-// decides calls, and changes nothing), desk (which does what follows from that),
-// till (which changes and ends what calls hold) and planner (which decides what to
-// do with the store, and does none of it). What is decided is a value: a prospect
-// of one call, a ruling on all that wait for a write, a change of a hold, a choice
-// of what to do next. Joint is a call that needs the agents of several counters.
-// Row is what is stored, Holder the lease in hand and what is yet to be reported;
-// sizing, queue, refusal, share, schedule and trouble have one job each.
+// Start with Agent. Events go in, and Agent.Next says what to do with the store: read
+// the row, send a write, or rest. An Agent is built from five layers, each of which
+// embeds the one before:
+//
+//   - localState holds this instance's lease and what it knows of the row
+//   - decider decides calls, and changes nothing
+//   - admitter carries decisions out: it grants, queues and answers calls
+//   - settler changes and ends what calls hold
+//   - planner decides what to do with the store, and does none of it
+//
+// A call goes from Reserve (admitter.go) to the lease or the queue, from the queue
+// through Next (agent.go) into a write, and with Written or Loaded to its Answer;
+// Settle (settler.go) ends it. Row is the stored counter and Holder one instance's
+// side of it: its lease, and what it has yet to report. A JointCall needs the agents of
+// several counters. The other files have one job each: queue, refusals (known.go),
+// lease sizes, reports, the share without the store, the store's health.
 package lease

@@ -6,20 +6,18 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Found is what a read found. A row that can't be read as a counter is Edited,
-// and Row holds what could be read of it.
+// Found is what a read found.
 type Found struct {
 	Row     Row
 	Version Version   // empty: there is no row
-	Date    time.Time // of the answer
-	Edited  bool
-	Unsure  bool   // the first answers contradict this machine's clock: read again
-	Epoch   string // random, for a row that is made or repaired
+	Date    time.Time // the store's, of its answer
+	Edited  bool      // the row can't be read as a counter; Row holds what could be read of it
+	Unsure  bool      // the store's first dates contradict this machine's clock: read again before writing
+	Epoch   string    // random, for a row that is made or repaired
 }
 
-// counter returns the row that was found, or a new or repaired one in its
-// place. A single answer's date doesn't move the clock, but is enough to find
-// a row plausible.
+// counter returns the row that was found, or a new or repaired one in its place.
+// One answer's date doesn't move the clock, but is enough to call a row plausible.
 func (f *Found) counter(limits limit.Limits, now time.Time) (row Row, mend bool) {
 	latest := now
 	if f.Date.After(now) {

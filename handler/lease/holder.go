@@ -5,19 +5,18 @@ import (
 	"time"
 )
 
-// A Holder is one instance's side of a counter: the lease in its hands, what
-// it has yet to report, and the one write whose outcome it doesn't know. What
-// it holds is prepaid: the row counts all of it as spent. The zero Holder
-// holds nothing.
+// A Holder is one instance's side of a counter: its lease, what it has yet to
+// report, and the one write whose outcome it doesn't know. The lease is prepaid: the
+// row counts all of it as spent. The zero Holder holds nothing.
 type Holder struct {
 	slot     identity
 	epoch    string // of the counter
 	lease    heldLease
 	reports  reports
-	inFlight *Write // built, and its outcome is unknown; nil: there is none
+	inFlight *Write // the write whose outcome is unknown; nil: there is none
 }
 
-// An identity is how an instance finds itself in the row.
+// An identity names an instance's slot in the row.
 type identity struct {
 	id     string // of the slot; empty: the next write takes a new one
 	seq    int64  // of the last write
@@ -36,7 +35,8 @@ func (h *Holder) Clone() Holder {
 	return copied
 }
 
-// A Hold is what one call has reserved in one counter, until it is settled.
+// A Hold is what one call has reserved in one counter, from its decision until it is
+// settled.
 type Hold struct {
 	Amount     int64 // reserved from a lease
 	Window     int64 // the lease's minute
@@ -49,13 +49,15 @@ type Hold struct {
 	owedMinute int64 // minute when they were admitted; 0: the counter decided the call
 }
 
-// Held returns what the call is charged until it is settled.
+// Held returns the amount that the call is charged until it is settled.
 func (c Hold) Held() int64 { return c.Amount + c.excess }
 
-// counted returns what the call counts for until it is settled.
+// counted returns what the call counts for until it is settled: what it is charged,
+// and what it owes for being admitted without the store.
 func (c Hold) counted() int64 { return c.owed + c.Held() }
 
-// Reserve reserves this much of the lease if it has it at that time.
+// Reserve reserves an amount of the lease. It reports whether the lease has that
+// much and may still be spent.
 func (h *Holder) Reserve(amount int64, now time.Time) (Hold, bool) {
 	if amount > h.lease.left || !h.lease.usable(now) {
 		return Hold{}, false
@@ -64,7 +66,7 @@ func (h *Holder) Reserve(amount int64, now time.Time) (Hold, bool) {
 	return Hold{Amount: amount, Window: h.lease.window, period: h.lease.period, epoch: h.epoch}, true
 }
 
-// Left returns the amount of the lease that may still be reserved at a time.
+// Left returns the amount of the lease that calls may still reserve at a time.
 func (h *Holder) Left(now time.Time) int64 {
 	if !h.lease.usable(now) {
 		return 0
@@ -79,8 +81,8 @@ func (h *Holder) MustReport() bool {
 	return h.lease.reserved != 0 || p.excess != 0 || len(p.refunds) > 0 || h.inFlight != nil && h.inFlight.undone != 0
 }
 
-// Excess returns the amount used beyond holds and lease that no write is known
-// to have delivered.
+// Excess returns the amount used beyond holds and lease that no write is known to
+// have delivered.
 func (h *Holder) Excess() int64 {
 	if h.inFlight != nil {
 		return h.reports.pending.excess + h.inFlight.report.excess - h.inFlight.undone
@@ -88,8 +90,8 @@ func (h *Holder) Excess() int64 {
 	return h.reports.pending.excess
 }
 
-// Unwritten returns what calls reserved or used, less refunds, and
-// that no write is known to have delivered.
+// Unwritten returns what calls reserved or used, less refunds, that no write is
+// known to have delivered.
 func (h *Holder) Unwritten() int64 {
 	sum := h.lease.reserved + h.reports.pending.sum()
 	if b := h.inFlight; b != nil {
@@ -98,8 +100,8 @@ func (h *Holder) Unwritten() int64 {
 	return sum
 }
 
-// LeasedAmount returns the amount of this instance's lease, from any minute,
-// that no call has reserved.
+// LeasedAmount returns what no call has reserved of this instance's lease, which may
+// be of an earlier minute.
 func (h *Holder) LeasedAmount() int64 {
 	if !h.slot.joined {
 		return 0
@@ -107,10 +109,9 @@ func (h *Holder) LeasedAmount() int64 {
 	return h.lease.left
 }
 
-// Observe updates the holder from a counter that was just read, while no
-// write is in doubt. If the slot is gone, the lease and the reservations from
-// it are charged already: both are dropped. Debts between the holder and
-// another epoch are void.
+// Observe updates the holder from a counter that was just read. No write may be in
+// flight. If the holder's slot is gone, its lease and the reservations from it are
+// charged already, so both are dropped. Debts to and from another epoch are void.
 func (h *Holder) Observe(r *Row) {
 	if h.epoch != r.Epoch {
 		h.reports.pending.refunds = nil
@@ -122,9 +123,10 @@ func (h *Holder) Observe(r *Row) {
 	}
 }
 
-// loseLease drops a lease whose slot is gone, with the reservations from it:
-// all of that is charged already. What calls gave back beyond those had been
-// charged before, and must still be refunded. The next write takes a new slot.
+// loseLease drops a lease whose slot is gone, and the reservations from it: all of
+// that is charged already. If calls gave back more than others reserved, the
+// difference was charged by an earlier write, and must be refunded. The next write
+// takes a new slot.
 func (h *Holder) loseLease() {
 	if h.lease.reserved < 0 {
 		h.reports.pending.addRefund(refund{h.lease.window, h.lease.period, -h.lease.reserved})
@@ -132,6 +134,6 @@ func (h *Holder) loseLease() {
 	h.slot, h.lease = identity{}, heldLease{latestWindow: h.lease.latestWindow}
 }
 
-// own returns what this instance has beyond what the counter has
-// left: its lease, less what is still to be reported.
+// own returns what this instance may spend in addition to what the counter has left:
+// its lease, less the excess that it has yet to report.
 func (h *Holder) own(now time.Time) int64 { return h.Left(now) - h.Excess() }

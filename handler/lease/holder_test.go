@@ -13,7 +13,7 @@ var (
 	day  = limit.Limits{PerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
 )
 
-// write commits a write of the holder and tells the holder that it was applied.
+// write builds a write of the holder, which is applied, and returns the row.
 func write(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
 	t.Helper()
 	next := choiceWrite(t, h, s, leased, now)

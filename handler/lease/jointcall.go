@@ -6,30 +6,30 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Part is what a call asks of one of its counters.
+// A Part is what a JointCall asks of one counter.
 type Part struct {
 	Terms Terms
 	Ask   limit.Ask
 }
 
-// A Joint is a call that needs several counters: it takes what it asks of all of
-// them, or nothing. Like an Agent it is pure: whoever drives it holds all its
-// agents still while it decides, and decides again when one of them has an
-// Answer for it.
+// A JointCall is a call that needs several counters: it takes what it asks of all
+// of them, or nothing. Like an Agent it is pure: its driver keeps all of its agents
+// from changing while it calls Decide, and calls Decide again when one of them has an
+// Answer for the call.
 //
-// It holds nothing before it takes all. Where a counter has what it asks, that
-// is set aside in the instance's lease, as a claim: others neither get it nor are
-// refused because of it, and ending a claim costs nothing. Of two calls that
-// claim the same, the one that came first gets it, in every counter alike; so
+// It holds nothing until it takes everything. If a counter has what the call asks,
+// that is set aside in the instance's lease, as a claim: other calls neither get it
+// nor are refused because of it, and ending a claim costs nothing. If two calls want
+// to claim the same amount, the one that came first gets it, in every counter. So
 // however they meet, the first one goes on.
 type JointCall struct {
 	parts     []jointPart
 	started   bool
-	waitingAt int // the part in whose queue it waits for its turn; -1: in none
+	waitingAt int // the part in whose queue alone it waits for its turn; -1: none
 }
 
-// NewJoint returns a call that came after all with lower ids, and needs
-// several counters.
+// NewJointCall returns a call that needs several counters. It comes after all calls
+// with lower ids.
 func NewJointCall(id int64, parts []Part) *JointCall {
 	j := &JointCall{parts: make([]jointPart, len(parts)), waitingAt: -1}
 	for i, p := range parts {
@@ -45,7 +45,8 @@ func (j *JointCall) Clone() *JointCall {
 	return &copied
 }
 
-// Hear takes an agent's Answer. It needs only this agent held still.
+// Answered handles the Answer of the agent of part i. The other agents may change
+// meanwhile.
 func (j *JointCall) Answered(i int, a Answer) {
 	p := &j.parts[i]
 	switch {
@@ -59,20 +60,20 @@ func (j *JointCall) Answered(i int, a Answer) {
 	}
 }
 
-// An Outcome is that of a Joint, so far.
+// An Outcome says how far the decision of a JointCall has come.
 type Outcome int
 
 // The outcomes.
 const (
-	Waits Outcome = iota // decide again when an agent has an Answer
-	Taken                // each part has its hold
-	Refused
-	Failed // a counter can't decide: its Answer is Down
+	Waits   Outcome = iota // call Decide again when an agent has an Answer
+	Taken                  // each part has its hold
+	Refused                // at least one counter refuses
+	Failed                 // a counter can't decide: its Answer is Down
 )
 
-// Decide decides the call: what it takes, or the decision of each part where one
-// refuses. What a refusing call would get elsewhere has the verdict Granted and
-// no amount.
+// Decide decides the call. If it is taken, each Answer has a hold. Otherwise, unless
+// the call waits, each Answer has its part's decision: a part that would have fit has
+// the verdict Granted and no amount.
 func (j *JointCall) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 	j.start(at, agents)
 	if j.waitingAt >= 0 {
@@ -103,7 +104,7 @@ func (j *JointCall) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 	return Taken, j.take(at, agents, prospects)
 }
 
-// begin takes the first look at the agents.
+// start records the call's terms and demand at its agents, the first time.
 func (j *JointCall) start(at Moment, agents []*Agent) {
 	if j.started {
 		return
@@ -116,12 +117,12 @@ func (j *JointCall) start(at Moment, agents []*Agent) {
 	}
 }
 
-// has reports whether any of the prospects is one of these.
+// has reports whether any of the prospects has one of these outlooks.
 func has(prospects []prospect, outlooks ...outlook) bool {
 	return slices.ContainsFunc(prospects, func(p prospect) bool { return slices.Contains(outlooks, p.outlook) })
 }
 
-// survey returns the prospects of all parts, as they are now.
+// survey returns the current prospects of all parts.
 func (j *JointCall) survey(at Moment, agents []*Agent) []prospect {
 	prospects := make([]prospect, len(j.parts))
 	for i := range j.parts {
@@ -132,8 +133,9 @@ func (j *JointCall) survey(at Moment, agents []*Agent) []prospect {
 	return prospects
 }
 
-// reopen drops the answers that said that the call would fit, when nothing else is
-// against it any more: they set nothing aside. It reports whether there were any.
+// reopen drops the answers to inquiries which said that the call would fit, as these
+// set nothing aside. It reports whether there were any. It is called once no part
+// refuses the call or makes it wait.
 func (j *JointCall) reopen() (reopened bool) {
 	for i := range j.parts {
 		if p := &j.parts[i]; p.state == decided && p.decision.decision.Verdict == limit.Granted {
@@ -143,9 +145,9 @@ func (j *JointCall) reopen() (reopened bool) {
 	return reopened
 }
 
-// enter puts the call in the queues of its counters, so that they set aside what
-// it asks or ask the store, all at the same time. Where the store is down, or
-// the call is refused in shadow, there is nothing to set aside.
+// enqueue puts the call in the queues of its counters, all at the same time, so that
+// each sets aside what the call asks, or asks the store for it. A part has nothing to
+// set aside if the store is down, or if it is refused in shadow.
 func (j *JointCall) enqueue(at Moment, agents []*Agent, prospects []prospect) {
 	for i := range j.parts {
 		p := &j.parts[i]
@@ -157,9 +159,9 @@ func (j *JointCall) enqueue(at Moment, agents []*Agent, prospects []prospect) {
 	}
 }
 
-// giveWay ends the call's claims, because a counter refuses it or makes it wait,
-// and answers once all counters that were asked have decided. Then it is
-// refused, or waits in one queue.
+// giveWay ends the call's claims, because a counter refuses it or makes it wait.
+// Once all counters that were asked have decided, the call is refused, or waits in
+// one queue.
 func (j *JointCall) giveWay(at Moment, agents []*Agent, prospects []prospect) (Outcome, []Answer) {
 	refuses, open := has(prospects, doesNotFit), false
 	for i := range j.parts {
@@ -185,8 +187,8 @@ func (j *JointCall) giveWay(at Moment, agents []*Agent, prospects []prospect) (O
 	return Waits, nil
 }
 
-// queueAtLast lets the call wait in the queue of the counter that fits it last,
-// and in no other.
+// waitWhereFitsLast puts the call in the queue of the counter that will be the last
+// one to have room for it, and in no other.
 func (j *JointCall) waitWhereFitsLast(at Moment, agents []*Agent, prospects []prospect) {
 	last := -1
 	for i := range prospects {
@@ -206,7 +208,7 @@ func (j *JointCall) waitWhereFitsLast(at Moment, agents []*Agent, prospects []pr
 	}
 }
 
-// take takes what all counters have.
+// take takes what the call asks from all counters.
 func (j *JointCall) take(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(j.parts))
 	for i := range j.parts {
@@ -215,7 +217,7 @@ func (j *JointCall) take(at Moment, agents []*Agent, prospects []prospect) []Ans
 	return answers
 }
 
-// answers returns the decisions of a call that takes nothing.
+// answers returns each part's decision for a call that takes nothing.
 func (j *JointCall) answers(at Moment, agents []*Agent, prospects []prospect) []Answer {
 	answers := make([]Answer, len(prospects))
 	for i := range prospects {

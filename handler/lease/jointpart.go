@@ -4,7 +4,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A jointPart is a Joint's part in one counter.
+// A jointPart is a JointCall's part at one counter.
 type jointPart struct {
 	call     call
 	terms    Terms
@@ -12,18 +12,18 @@ type jointPart struct {
 	decision prospect
 }
 
-// A stance is where a Joint stands with one of its counters.
+// A partState says what a JointCall has going on at one counter.
 type partState int
 
 const (
 	notQueued partState = iota // not in its queue
 	queued                     // in its queue, perhaps with a claim
-	inquiring                  // it has asked how it would be decided
-	decided                    // told says so
+	inquiring                  // it waits for an answer how it would be decided, outside the queue
+	decided                    // by the answer in decision
 )
 
-// refresh gives the call what it can have in the queue, and notes whether it is
-// still there: while the store is down, neither calls nor questions are.
+// refresh lets the queued call claim what it can, and notes whether it is still in
+// the queue: when the store goes down, the agent drops its calls and questions.
 func (p *jointPart) refresh(at Moment, a *Agent) {
 	if p.state == queued {
 		a.serveFromLease(at.Time)
@@ -33,7 +33,8 @@ func (p *jointPart) refresh(at Moment, a *Agent) {
 	}
 }
 
-// look returns the prospect in the counter. A refusal in shadow doesn't count.
+// prospect returns the call's prospect at the counter. A refusal in shadow counts as
+// fitting.
 func (p *jointPart) prospect(at Moment, a *Agent) (found prospect) {
 	switch p.state {
 	case notQueued:
@@ -50,7 +51,7 @@ func (p *jointPart) prospect(at Moment, a *Agent) (found prospect) {
 	return found
 }
 
-// inQueue returns the prospect of a call in the queue.
+// inQueue returns the prospect of a queued call.
 func (p *jointPart) inQueue(at Moment, a *Agent) prospect {
 	switch c := a.queue.find(p.call.id); {
 	case c.claimed:
@@ -62,7 +63,7 @@ func (p *jointPart) inQueue(at Moment, a *Agent) prospect {
 	return prospect{}
 }
 
-// enter puts the call in the queue. parked: it waits there until it fits.
+// enqueue puts the call in the queue. If parked, it waits there until it fits.
 func (p *jointPart) enqueue(at Moment, a *Agent, parked bool) {
 	p.state = queued
 	c := p.call
@@ -70,8 +71,7 @@ func (p *jointPart) enqueue(at Moment, a *Agent, parked bool) {
 	a.enqueue(c, at.Time)
 }
 
-// inquire asks the store how the call would be decided, without a place in the
-// queue.
+// inquire asks how the call would be decided by a fresh row, without queueing it.
 func (p *jointPart) inquire(a *Agent) {
 	p.state = inquiring
 	about := p.call
@@ -86,10 +86,10 @@ func (p *jointPart) leave(at Moment, a *Agent) {
 	}
 }
 
-// take takes what look found that the call may take.
+// take takes what the prospect says that the call may take.
 func (p *jointPart) take(at Moment, a *Agent, found *prospect) Answer {
 	p.state = notQueued
-	granted := found.decision.Verdict == limit.Granted // not in shadow alone
+	granted := found.decision.Verdict == limit.Granted // false if it fits only because it is in shadow
 	if granted {
 		a.queue.remove(p.call.id)
 	}
@@ -100,7 +100,7 @@ func (p *jointPart) take(at Moment, a *Agent, found *prospect) Answer {
 	return answer
 }
 
-// answer returns the decision of a call that takes nothing.
+// answer returns the part's decision for a call that takes nothing.
 func (p *jointPart) answer(at Moment, a *Agent, found *prospect) Answer {
 	d := found.decision
 	if d.Verdict == limit.Granted {

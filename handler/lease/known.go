@@ -10,34 +10,35 @@ import (
 type Version string
 
 const (
-	// maxRefusalAge is the greatest age of a known row for a refusal, where others
-	// share the counter.
+	// maxRefusalAge is the greatest age of a known row for refusing a call by it, if
+	// other instances share the counter.
 	maxRefusalAge = 2 * time.Second
-	// maxSharedAge is the greatest age of a known row for a write, where other
-	// instances write too: beyond it a read costs less than a conflict.
+	// maxSharedAge is the greatest age of a known row for building a write upon it, if
+	// other instances write too: when the row is older, reading it costs less than a
+	// conflict.
 	maxSharedAge = 20 * time.Millisecond
 )
 
-// known is the row as this instance last read or wrote it.
+// A knownRow is the row as this instance last read or wrote it.
 type knownRow struct {
 	row         Row
 	version     Version
 	view        View      // of row
 	asOf        time.Time // when row was last known to be current; zero: it must be read again
-	refreshes   int       // that row was learnt
+	refreshes   int       // number of times that row was read or written
 	mustReplace bool      // row replaces one that was edited: it must be written
 }
 
-// learn takes a row as the stored one.
+// learn records a row as the stored one.
 func (k *knownRow) learn(row Row, version Version, view View, now time.Time) {
 	k.row, k.version, k.view, k.asOf = row, version, view, now
 	k.refreshes++
 }
 
-// ever reports whether this instance has ever read the counter.
+// everRead reports whether this instance has ever read the counter.
 func (k *knownRow) everRead() bool { return k.view.Live > 0 }
 
-// live returns the number of instances, at least this one.
+// live returns the number of live instances, at least 1: this one.
 func (k *knownRow) live() int64 { return int64(max(k.view.Live, 1)) }
 
 // servesRefusals reports whether the row is fresh enough to refuse a call by it.
@@ -50,17 +51,17 @@ func (k *knownRow) servesWrites(now time.Time) bool {
 	return !k.asOf.IsZero() && (k.view.Live <= 1 || now.Sub(k.asOf) <= maxSharedAge)
 }
 
-// A refusal is remembered, so that a flood of calls that don't fit costs no
-// operations: until it ends, calls are refused by what is known.
+// A refusal remembers that a call didn't fit. Until it ends, calls are refused by
+// what is known, so that a flood of calls that don't fit costs no operations.
 type refusal struct{ until time.Time }
 
 func (r *refusal) holds(now time.Time) bool { return now.Before(r.until) }
 
 func (r *refusal) forget() { r.until = time.Time{} }
 
-// remember makes the refusal hold until the next minute, or where others may
-// give something back, for long enough that all instances together read the row
-// at most 20 times a second.
+// remember makes the refusal hold until the next minute. If other instances may give
+// something back, it holds for 2 seconds, or for so long that all instances together
+// read the row at most 20 times a second.
 func (r *refusal) remember(v *View, now time.Time) {
 	r.until = limit.MinuteStart(max(limit.Minute(now), v.Balance.Window) + 1)
 	hold := max(maxRefusalAge, time.Duration(v.Live)*time.Second/20)

@@ -6,7 +6,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// An account is what one instance holds and knows of a counter.
+// localState is what one instance holds and knows of a counter.
 type localState struct {
 	limits    limit.Limits // newest of any call
 	alertAt   []int        // of the last call
@@ -17,8 +17,8 @@ type localState struct {
 	openCalls int   // calls that have a hold
 }
 
-// standing returns the standing as far as this instance knows. For a counter
-// that it never read, it assumes that nobody else has called.
+// standing returns the standing as far as this instance knows. Until it has read
+// the counter, it assumes that there are no calls but its own.
 func (a *localState) standing(now time.Time) limit.Standing {
 	if a.known.everRead() {
 		return a.known.view.Standing(&a.holder, now)
@@ -33,17 +33,17 @@ func (a *localState) standing(now time.Time) limit.Standing {
 	return r.Standing(now)
 }
 
-// unwritten returns the amount used or reserved beyond the lease that the row
-// doesn't show yet.
+// unwrittenExcess returns the amount used or reserved beyond the lease that the
+// row doesn't show yet.
 func (a *localState) unwrittenExcess() int64 { return a.holder.Excess() + a.share.owed }
 
-// unwrittenBefore returns those of minutes before one whose share has this much
-// spent.
+// unwrittenExcessBefore returns the part of unwrittenExcess from before the minute
+// of a share that has this much spent.
 func (a *localState) unwrittenExcessBefore(spent int64) int64 {
 	return max(0, a.unwrittenExcess()-spent)
 }
 
-// shareAt returns this minute's share: the one that has begun, or a new one.
+// shareAt returns the share of now's minute: the current one, or a new one.
 func (a *localState) shareAt(now time.Time) share {
 	if a.share.current(now) {
 		return a.share
@@ -53,11 +53,11 @@ func (a *localState) shareAt(now time.Time) share {
 	return begun
 }
 
-// allowance returns what this instance may admit in the minute of a share
-// without the store, including those already admitted. In the minute when
-// contact was lost, that is its share of what was known to be left; in later
-// ones its share of the limit, less its lease. A quota's share is for the
-// whole outage: what was admitted in earlier minutes is gone.
+// allowance returns what this instance may admit without the store in a share's
+// minute, including what it has admitted already. In the minute when contact was
+// lost, that is its share of what was known to be left; in later minutes, its share
+// of the limit, less its lease. A quota's share is for the whole outage, so what was
+// admitted in earlier minutes is subtracted.
 func (a *localState) allowance(s *share, now time.Time) int64 {
 	if !a.known.everRead() {
 		return max(0, a.allowanceIfNeverRead(s))
@@ -85,7 +85,7 @@ func (a *localState) allowanceIfNeverRead(s *share) int64 {
 	return min(minute, period)
 }
 
-// decideByShare decides a call by this instance's share.
+// decideByShare decides a call by this instance's share, without the store.
 func (a *localState) decideByShare(ask limit.Ask, now time.Time) limit.Decision {
 	limits := a.limits
 	if a.known.view.Version > limits.Version {
@@ -97,8 +97,8 @@ func (a *localState) decideByShare(ask limit.Ask, now time.Time) limit.Decision 
 	return d
 }
 
-// decideBehind decides a call from what is known, behind those that queue: it
-// has to wait for them however little it asks for.
+// decideBehind decides a call from what is known, behind a line of queued calls: it
+// must wait for them, however little it asks for.
 func (a *localState) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
 	d := a.known.view.Decide(&a.holder, ask, now)
 	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
@@ -108,16 +108,17 @@ func (a *localState) decideBehind(ask limit.Ask, ahead *line, now time.Time) lim
 	return d
 }
 
-// fitsAfter returns the time until this much fits that doesn't fit now, as
-// far as is known, counting this instance's share of each minute's amount.
+// fitsAfter returns the time until an amount fits that doesn't fit now, as far as
+// is known, if this instance gets its share of each minute's amount. exceeded says
+// which limit the call waits for.
 func (a *localState) fitsAfter(amount int64, now time.Time) (after time.Duration, exceeded limit.Verdict) {
 	v := &a.known.view
 	b := v.At(now)
 	return b.FitsAfter(v.Limits, amount, a.holder.own(now), a.known.live(), now)
 }
 
-// excessUrgent reports whether so much excess is unreported that others must
-// know at once: more than the lease was, or a quarter of this instance's
+// excessUrgent reports whether so much excess is unreported that other instances
+// must learn of it at once: more than the lease was, or a quarter of this instance's
 // share. If nothing is left anyway, it isn't urgent.
 func (a *localState) excessUrgent(now time.Time) bool {
 	excess := a.holder.Excess()
@@ -128,6 +129,6 @@ func (a *localState) excessUrgent(now time.Time) bool {
 	return left > 0 && (excess > a.size.leased || excess > left/(4*a.known.live()))
 }
 
-// Unwritten returns what calls reserved or used, less refunds, and
-// that no write is known to have delivered.
+// Unwritten returns what calls reserved or used, less refunds, that no write is
+// known to have delivered.
 func (a *localState) Unwritten() int64 { return a.holder.Unwritten() }

@@ -12,7 +12,7 @@ type planner struct {
 	sentAt     time.Duration // uptime when the write in flight was first sent
 }
 
-// A choice is what Next does.
+// A choice is what Next is to do.
 type choice int
 
 const (
@@ -23,7 +23,7 @@ const (
 	choiceWrite                // decide the waiting calls, and write if something must be
 )
 
-// choose decides what to do now.
+// choose returns what to do now.
 func (p *planner) choose(at Moment) choice {
 	switch {
 	case p.doing != Rest || at.Uptime < p.health.retryAt:
@@ -42,8 +42,8 @@ func (p *planner) choose(at Moment) choice {
 	return choiceWrite
 }
 
-// Due returns how long Next, or while an operation is under way Expire, may
-// wait; 0: it has something to do.
+// Due returns the time until Next has something to do or, while an operation is under
+// way, until Expire has; 0: now.
 func (p *planner) Due(at Moment) time.Duration {
 	switch {
 	case p.doing != Rest:
@@ -59,7 +59,7 @@ func (p *planner) Due(at Moment) time.Duration {
 	return Never
 }
 
-// untilDeadline returns how long until the next queued call's time is over.
+// untilDeadline returns the time until the first deadline of a queued call.
 func (p *planner) untilDeadline(now time.Time) time.Duration {
 	if first := p.queue.firstDeadline(p.doing == Send, now); first.Before(farAway) {
 		return first.Sub(now)
@@ -67,8 +67,7 @@ func (p *planner) untilDeadline(now time.Time) time.Duration {
 	return Never
 }
 
-// dueAt returns the time of the next report, of the first deadline in the
-// queue, or of another attempt for the calls in it.
+// dueAt returns the time of the next report or of the next decision of queued calls.
 func (p *planner) dueAt() time.Time {
 	due := p.reportAt()
 	if retry := p.decideAgainAt(); retry.Before(due) {
@@ -77,8 +76,8 @@ func (p *planner) dueAt() time.Time {
 	return due
 }
 
-// retryAt returns the time to decide queued calls again: the next minute, the
-// end of a refusal, or the first deadline.
+// decideAgainAt returns the time to decide queued calls again: the end of a refusal,
+// which is at the latest the next minute, or the first deadline.
 func (p *planner) decideAgainAt() time.Time {
 	at := p.queue.firstDeadline(false, time.Time{})
 	if p.queue.hasParked() && p.refusal.until.Before(at) {
@@ -87,7 +86,7 @@ func (p *planner) decideAgainAt() time.Time {
 	return at
 }
 
-// hasWork reports whether there is something to do at a time.
+// hasWork reports whether something has to be decided or written at a time.
 func (p *planner) hasWork(now time.Time) bool {
 	return p.queue.hasUndecided() || p.mustWrite(now) || !now.Before(p.decideAgainAt())
 }
@@ -105,27 +104,28 @@ func (p *planner) reportAt() time.Time {
 	return p.schedule.reportAt(&p.holder, p.spare(), p.known.view.Live)
 }
 
-// spare returns what is leased and not set aside for a call.
+// spare returns the amount of the lease that no call has reserved or claimed.
 func (p *planner) spare() int64 {
 	claims, _ := p.queue.claims()
 	return p.holder.LeasedAmount() - claims
 }
 
-// unsaved reports whether anything must be written or returned.
+// unsaved reports whether anything would be lost with this agent: something to report
+// or to return, or a write of unknown outcome.
 func (p *planner) unsaved() bool {
 	return p.holder.MustReport() || p.holder.inFlight != nil || p.spare() > 0
 }
 
-// Closed reports whether nothing is left to write or to answer.
+// Closed reports whether a closing agent has nothing left to write or to answer.
 func (p *planner) Closed(at Moment) bool {
 	return p.closing && p.doing == Rest && p.holder.inFlight == nil && len(p.queue.calls) == 0 && !p.hasWork(at.Time)
 }
 
-// Idle reports whether nobody has used the counter for a minute.
+// Idle reports whether no call has used the counter for a minute, and none is open.
 func (p *planner) Idle(at Moment) bool {
 	busy := p.doing != Rest || p.openCalls > 0 || len(p.queue.calls)+len(p.queue.questions) > 0
 	return !busy && at.Time.Sub(p.schedule.lastCall) >= time.Minute
 }
 
-// Forgettable reports whether nothing is lost with this agent.
+// Evictable reports whether this agent is idle, and nothing would be lost with it.
 func (p *planner) Evictable(at Moment) bool { return p.Idle(at) && !p.unsaved() }

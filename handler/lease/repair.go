@@ -7,22 +7,23 @@ import (
 	"tollgate/handler/limit"
 )
 
-// maxAmount bounds plausible amounts, so that no sum of them overflows.
+// maxAmount is the largest plausible amount: small enough that no sum of amounts
+// overflows.
 const maxAmount = 1 << 53
 
-// maxAhead: a counter's minute may lie less than this ahead of the clock.
-// Then it is adopted, as minutes never go back; further ahead it would block
-// the counter for too long.
+// maxAhead bounds how far a counter's minute may be ahead of the clock. A minute that
+// is less far ahead is adopted, as minutes never go back; any other would block the
+// counter for too long.
 const maxAhead = 15 * time.Minute
 
-// Plausible reports whether Tollgate could have written the counter. now is
-// the store's own time.
+// Plausible reports whether Tollgate could have written the row. now is the store's
+// time.
 func (r *Row) Plausible(now time.Time) bool {
 	return !r.tooFarAhead(now) && r.plausibleAmounts() && r.Slots.plausible(r.Window) && r.plausiblePeriods(now)
 }
 
-// tooFarAhead reports whether the counter's minute lies so far ahead that the
-// row was edited, or written by a wrong clock.
+// tooFarAhead reports whether the row's minute is so far ahead that the row must have
+// been edited, or written by a wrong clock.
 func (r *Row) tooFarAhead(now time.Time) bool { return r.Window >= limit.Minute(now.Add(maxAhead)) }
 
 func plausible(amounts ...int64) bool {
@@ -32,7 +33,7 @@ func plausible(amounts ...int64) bool {
 func plausiblePercent(n int64) bool { return n >= 0 && n <= maxPercent }
 
 func (r *Row) plausibleAmounts() bool {
-	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // a cut tier leaves what was charged
+	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // after the limit was cut, the credit may be as high as what was charged before
 	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) && plausiblePercent(r.Alerted) &&
 		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
 }
@@ -42,7 +43,8 @@ func (r *Row) plausibleSpans() bool {
 	return r.Opened.WellFormed() && r.Given.WellFormed() && (n == 0 || r.Opened[n-1].To <= r.Window)
 }
 
-// plausiblePeriods also rejects a quota whose period would never end.
+// plausiblePeriods reports whether Tollgate could have written the row's periods. A
+// quota's period that would never end is not plausible.
 func (r *Row) plausiblePeriods(now time.Time) bool {
 	if slices.ContainsFunc(r.Periods, func(c PeriodCharge) bool { return !plausible(c.Amount) || !plausiblePercent(c.Alerted) }) {
 		return false
@@ -50,12 +52,11 @@ func (r *Row) plausiblePeriods(now time.Time) bool {
 	return r.Quota == 0 || !r.Period.Start(now).IsZero() && !r.PeriodStart.After(limit.MinuteStart(r.Window))
 }
 
-// Repaired returns a replacement for a counter that isn't plausible. It keeps
-// each part that is plausible by itself, grants nothing more this minute, and
-// has a new epoch. A minute that lies ahead is adopted within maxAhead;
-// beyond it, the minute brings nothing again when it comes. Leases count as
-// spent. Slots become tombstones, so that no writer repeats a write that has
-// arrived.
+// Repaired returns a replacement for a row that isn't plausible. It keeps each part
+// that is plausible by itself, grants nothing more this minute, and has a new epoch.
+// A minute that is ahead by less than maxAhead is adopted; one further ahead grants
+// nothing when it comes, as it may have been spent already. Leases count as spent.
+// Slots become tombstones, so that no writer repeats a write that was applied.
 func (r *Row) Repaired(limits limit.Limits, now time.Time, epoch string) Row {
 	if r.Window > limit.Minute(now) && !r.tooFarAhead(now) {
 		now = limit.MinuteStart(r.Window)
@@ -72,8 +73,8 @@ func (r *Row) Repaired(limits limit.Limits, now time.Time, epoch string) Row {
 	return next
 }
 
-// repairSpans keeps a repaired counter's minutes from bringing an amount a
-// second time.
+// repairSpans copies the minutes that got their credit, so that the repaired row
+// gives no minute's amount again.
 func repairSpans(r, next *Row) {
 	opened := limit.Spans{{From: r.Window, To: r.Window}}
 	if r.plausibleSpans() {
@@ -87,12 +88,13 @@ func repairSpans(r, next *Row) {
 			next.Opened = next.Opened.With(limit.Span{From: span.From, To: min(span.To, next.Window)})
 		}
 	}
-	if len(next.Given) > 0 && next.PerMinute > 0 { // the minutes until then pay for the burst that it may have had
+	if len(next.Given) > 0 && next.PerMinute > 0 { // the given minutes may have had the burst: the minutes before them pay for it
 		next.Credit -= next.Burst
 	}
 }
 
-// repairPeriods copies what the quota was charged in each period.
+// repairPeriods copies what the quota was charged in each period, as far as that is
+// plausible.
 func repairPeriods(r, next *Row) {
 	if next.Quota == 0 || r.Quota == 0 || r.Period != next.Period {
 		return

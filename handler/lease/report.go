@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// A report is what a write tells the counter beside its slot's lease.
+// A report is what a write carries in addition to its slot's lease.
 type report struct {
 	refunds []refund // of calls whose lease is closed
-	excess  int64    // amount used beyond reservations, and not covered by the lease
+	excess  int64    // amount used beyond reservations that the lease didn't cover
 }
 
 // A refund is an amount that goes back to the minute and period it was charged to.
@@ -44,26 +44,25 @@ func (r *report) sum() int64 {
 	return sum
 }
 
-// reports number what a holder's writes report, and remember to which minute
-// each report's excess was charged: a raise is taken back there once the
-// call's use is known.
+// reports numbers a holder's reports, and remembers to which minute the excess of
+// each was charged. Once the use of a raised call is known, what it didn't use is
+// refunded to that minute.
 type reports struct {
-	pending  report // since the last write was built
+	pending  report // what happened since the last write was built
 	number   int64  // of the pending report
 	bookings []booking
 }
 
-// A booking says to which minute and period the excess of some reports was
-// charged.
+// A booking is the minute and period to which the excess of some reports was charged.
 type booking struct {
-	after, last int64 // numbers of the reports: above after, up to last
+	after, last int64 // the numbers of the reports are greater than after, up to last
 	window      int64
 	period      time.Time
-	epoch       string // empty: unknown whether it was charged
+	epoch       string // empty: it is unknown whether it was charged
 }
 
-// maxBookings is the number of bookings remembered. Refunds of an older one
-// would vanish in any case.
+// maxBookings is the number of bookings remembered. A refund to an older minute would
+// vanish in any case.
 const maxBookings = 4
 
 func (o *reports) clone() reports {
@@ -81,8 +80,8 @@ func (o *reports) take() (report, int64) {
 	return taken, number
 }
 
-// book records where the excess of a write's report, and of failed ones before
-// it, was charged.
+// book records where the excess of a write's report was charged, which includes the
+// excess of failed writes before it.
 func (o *reports) book(b *Write, epoch string) {
 	entry := booking{o.lastBooked(), b.number, b.Row.Window, b.Row.PeriodStart, epoch}
 	if n := len(o.bookings); n > 0 {
@@ -107,8 +106,9 @@ func (o *reports) lastBooked() int64 {
 	return o.bookings[len(o.bookings)-1].last
 }
 
-// undo takes back excess: out of the report if that is not written yet, else
-// from the minute it was charged to. While the report is in doubt, it waits.
+// undo takes back excess of a report: from the pending report if no write carries the
+// excess yet, or as a refund to the minute it was charged to. If a write in flight
+// carries it, the write notes the amount until its outcome is known.
 func (o *reports) undo(number, amount int64, flight *Write, epoch string) {
 	switch {
 	case amount == 0:

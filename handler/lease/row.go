@@ -7,20 +7,20 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Row is one counter as it is stored, shared by all instances. It is a
-// value: methods that change it work on copies of its slices.
+// A Row is one counter as it is stored, shared by all instances. A copy of a Row
+// shares its slices: Clone it before changing it.
 type Row struct {
-	limit.Limits              // that it was written with
+	limit.Limits              // the newest that any instance has written
 	limit.Balance             // Leased and PeriodLeased are the sums of Slots: see SetSlots
 	Periods       Periods     // other periods, to which time may return after a wrong clock
 	Opened        limit.Spans // the latest minutes up to Window that got their credit
-	Alerted       int64       // highest percent of the quota that this period's use was told for
+	Alerted       int64       // highest percent of the quota for which there was an alert this period; 0: none
 	Slots         Slots
-	Epoch         string // random, made with the counter: a new counter owes nothing of an old one's
-	Rev           int64  // counts writes
+	Epoch         string // random, made with the counter: reports for another epoch are void
+	Rev           int64  // number of writes
 }
 
-// New returns a counter to which nothing was charged.
+// New returns a counter to which nothing is charged.
 func New(limits limit.Limits, now time.Time, epoch string) Row {
 	minute := limit.Minute(now)
 	return Row{Limits: limits, Balance: limit.NewBalance(limits, now), Opened: limit.Spans{{From: minute, To: minute}}, Epoch: epoch}
@@ -34,14 +34,14 @@ func (r *Row) Clone() Row {
 	return copied
 }
 
-// SetSlots replaces the slots, and sums up what they hold.
+// SetSlots replaces the slots, and updates Leased and PeriodLeased.
 func (r *Row) SetSlots(slots Slots) {
 	r.Slots = slots
 	r.sumLeases()
 }
 
-// sumLeases sums up what the slots hold of the minute and, from any minute, of
-// the period. Whatever changes a slot ends with it.
+// sumLeases updates Leased, the leases of the row's minute, and PeriodLeased, the
+// leases of any minute of its period. Call it after changing a slot.
 func (r *Row) sumLeases() {
 	r.Leased, r.PeriodLeased = 0, 0
 	for i := range r.Slots {
@@ -54,14 +54,13 @@ func (r *Row) sumLeases() {
 	}
 }
 
-// ofPeriod reports whether what was leased in a minute is charged to the
-// running period.
+// ofPeriod reports whether a minute's leases are charged to the row's period.
 func (r *Row) ofPeriod(minute int64) bool {
 	return r.Quota > 0 && minute >= limit.Minute(r.PeriodStart)
 }
 
-// Advance moves the counter to a time and to its tier's limits. Windows never
-// go back, and older limits never replace newer ones.
+// Advance moves the counter to a time, and to these limits if they are newer than its
+// own. Windows never go back.
 func (r *Row) Advance(limits limit.Limits, now time.Time) {
 	r.adopt(limits)
 	if minute := limit.Minute(now); minute > r.Window {
@@ -77,9 +76,8 @@ func (r *Row) Advance(limits limit.Limits, now time.Time) {
 	}
 }
 
-// adopt replaces older limits by newer ones, without touching what was
-// charged. The time is the counter's own minute, which no slow clock sets
-// back.
+// adopt replaces the limits if these are newer, without changing what was charged. A
+// new period starts by the counter's own minute, which no slow clock sets back.
 func (r *Row) adopt(limits limit.Limits) {
 	if limits.Version <= r.Version {
 		return
@@ -91,21 +89,22 @@ func (r *Row) adopt(limits limit.Limits) {
 	case limits.Period != r.Period || r.Quota == 0:
 		r.Periods, r.Alerted = nil, 0
 		r.PeriodStart = limits.Period.Start(limit.MinuteStart(r.Window))
-	case limits.Quota > r.Quota: // percents that are not used any more count anew
+	case limits.Quota > r.Quota: // percents above what is used now get their alert again
 		r.Alerted = min(r.Alerted, r.PeriodSpent*100/limits.Quota)
 	}
 	r.Limits = limits
 	r.sumLeases()
 }
 
-// Standing returns the counter's standing at a time, seen without a lease.
+// Standing returns the counter's standing at a time, as seen by an instance without a
+// lease.
 func (r *Row) Standing(now time.Time) limit.Standing {
 	b := r.At(r.Limits, now)
 	return b.Standing(r.Limits, 0, 0, 0)
 }
 
-// Deletable reports whether the row can be deleted without losing anything: no
-// slots, no debt, no carried credit, and nothing used up ahead.
+// Deletable reports whether the row can be deleted without losing anything: it has no
+// slots, debt or carried credit, and no later minute or period has been used.
 func (r *Row) Deletable(now time.Time) bool {
 	t := r.Clone()
 	t.Advance(t.Limits, now)
@@ -113,8 +112,8 @@ func (r *Row) Deletable(now time.Time) bool {
 	return !ahead && len(t.Slots) == 0 && t.Spent == 0 && t.Credit == t.PerMinute && (t.Quota == 0 || t.PeriodSpent == 0)
 }
 
-// tell notes the highest of these percents of the quota that is used, and returns
-// it; 0: that was told before. Alerts are in ascending order.
+// reachAlerts returns the highest of these ascending percents that the use of the
+// quota has reached, and records it; 0: none that isn't recorded already.
 func (r *Row) reachAlerts(alerts []int) (percent int) {
 	if r.Quota == 0 {
 		return 0
@@ -128,23 +127,23 @@ func (r *Row) reachAlerts(alerts []int) (percent int) {
 	return percent
 }
 
-// A Charged is the amount that a quota was charged in a period.
+// A PeriodCharge is the amount that a quota was charged in a period.
 type PeriodCharge struct {
 	Start   time.Time // of the period
 	Amount  int64
 	Alerted int64 // as in Row
 }
 
-// maxPercent is the highest percent of a quota that can be told.
+// maxPercent is the highest percent of a quota for which there can be an alert.
 const maxPercent = 100
 
-// maxPeriods is the most other periods that a counter remembers.
+// maxPeriods is the most periods that a counter remembers besides its own.
 const maxPeriods = 4
 
-// Periods are what a quota was charged in some periods, in their order.
+// Periods are charges of a quota in ascending order of their periods.
 type Periods []PeriodCharge
 
-// with returns the periods with one more, without the oldest if they are too many.
+// with returns the periods with one more, without the oldest if there are too many.
 func (p Periods) with(c PeriodCharge) Periods {
 	p = append(p, c)
 	slices.SortFunc(p, func(a, b PeriodCharge) int { return a.Start.Compare(b.Start) })
@@ -154,9 +153,8 @@ func (p Periods) with(c PeriodCharge) Periods {
 	return p
 }
 
-// takePeriod returns what a period was charged, and no longer remembers
-// it. A period that a fast clock began and that is forgotten has nothing
-// left, and nothing to tell.
+// takePeriod removes the charge of a period from Periods, and returns it. A period
+// that a fast clock began, and whose charge is forgotten, counts as used up.
 func (r *Row) takePeriod(start time.Time) PeriodCharge {
 	for i, c := range r.Periods {
 		if c.Start.Equal(start) {

@@ -6,12 +6,11 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A till changes and ends what calls hold, and has the desk decide waiting calls
-// again with what comes back.
+// A settler changes and ends what calls hold, and has queued calls decided again when
+// an amount comes back.
 type settler struct{ admitter }
 
-// Settle replaces a hold by what the call used, and returns the standing after
-// it.
+// Settle replaces a hold by what the call used, and returns the standing afterwards.
 func (k *settler) Settle(at Moment, c Hold, used int64) limit.Standing {
 	k.share.owed -= c.owed
 	k.holder.Settle(c, used)
@@ -23,14 +22,14 @@ func (k *settler) Settle(at Moment, c Hold, used int64) limit.Standing {
 	return k.standing(at.Time)
 }
 
-// Cancel gives the whole hold back: the call was never made, or failed.
+// Cancel gives the whole hold back, because the call was never made or failed.
 func (k *settler) Cancel(at Moment, c Hold) limit.Standing { return k.Settle(at, c, 0) }
 
-// Raise charges an open call this much in all, at once and whatever is
+// Raise makes the total charge of an open call this much, at once and whatever is
 // left, and returns its hold. It is for a call that may have used more than it
-// reserved, before its use is known: Settle corrects or confirms the charge. A
-// call that is charged as much already, or is in shadow, stays unchanged. One
-// decided without the store is then no longer owed: the next write charges it.
+// reserved, before its use is known: Settle corrects or confirms the charge. A call
+// that is charged as much already, or is in shadow, stays unchanged. A call that was
+// decided without the store stops owing its amount: the next write charges it.
 func (k *settler) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	amount = min(amount, maxOwed)
 	more := amount - c.counted()
@@ -46,8 +45,8 @@ func (k *settler) Raise(at Moment, c Hold, amount int64) (Hold, limit.Standing) 
 	return c, k.standing(at.Time)
 }
 
-// Lower gives back at once what an open call holds beyond this much, and returns
-// its hold. A call that holds no more, or is in shadow, stays unchanged.
+// Lower gives back at once what an open call holds above this much, and returns its
+// hold. A call that holds no more, or is in shadow, stays unchanged.
 func (k *settler) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) {
 	less := c.counted() - amount
 	if c.uncharged || less <= 0 {
@@ -63,20 +62,20 @@ func (k *settler) Lower(at Moment, c Hold, amount int64) (Hold, limit.Standing) 
 	return c, k.standing(at.Time)
 }
 
-// excess records an amount used beyond a hold.
+// noteExcess records an amount used beyond a hold.
 func (k *settler) noteExcess(amount int64, now time.Time) {
 	k.size.demand.AddExcess(amount, now)
 	k.schedule.next.urgent = k.schedule.next.urgent || k.excessUrgent(now)
 }
 
-// ended records the end of a call, and retries waiting ones with what it gave
-// back.
+// callEnded records the end of a call, and has queued calls decided again with what
+// it gave back.
 func (k *settler) callEnded(now time.Time) {
 	k.openCalls--
 	k.amountReturned(now)
 }
 
-// gaveBack retries waiting calls with what one gave back.
+// amountReturned has queued calls decided again with what a call gave back.
 func (k *settler) amountReturned(now time.Time) {
 	k.touch(now)
 	if len(k.holder.reports.pending.refunds) > 0 {

@@ -14,40 +14,39 @@ const (
 	// making the horizon longer: a conditional write takes 5-20 ms, one at a
 	// time, so far more than this would mostly conflict.
 	writesPerSecond = 6.4
-	// plenty: if an instance's share holds fewer mean calls than this, the amount is
-	// scarce.
+	// minCallsPerShare is the number of calls of mean size below which an instance's
+	// share counts as scarce.
 	minCallsPerShare = 4
-	// minShare is the share of the limit, over all instances, that a lease may
-	// have however little is left. Without it leases halve again and again, a
-	// write each.
+	// minShare is the share of the limit that all instances' leases together may have
+	// however little is left. Without it, leases would halve again and again, with a
+	// write each time.
 	minShare = 0.02
 	// demandMemory is the time constant of the moving averages of demand.
 	demandMemory = 3 * time.Second
-	// maxDemandAge: demand counts as zero this long after the last call.
+	// maxDemandAge is the time after the last call when demand counts as zero.
 	maxDemandAge = 2 * time.Second
-	// learning is the weight of a call in the moving mean of what calls ask for.
+	// meanWeight is the weight of a call in the moving mean of what calls ask for.
 	meanWeight = 0.2
 )
 
-// Horizon returns the time that a lease is meant to last, and within which
-// usage is reported. It grows with the number of instances that share the
-// counter.
+// Horizon returns the time that a lease is meant to last, and within which usage is
+// reported. It grows with the number of live instances, those that wrote recently.
 func Horizon(live int) time.Duration {
 	return max(minHorizon, time.Duration(float64(live)/writesPerSecond*float64(time.Second)))
 }
 
-// Expiry returns the time when a lease ends unless its holder writes again.
-// Until then the instance is live.
+// Expiry returns the time when a lease that is written now expires. Until then its
+// instance counts as live.
 func Expiry(live int, now time.Time) time.Time { return now.Add(2*Horizon(live) + time.Second) }
 
-// Demand keeps moving averages of the amount that calls ask an instance for.
+// Demand keeps moving averages of the amounts that calls ask of an instance.
 type Demand struct {
 	rate float64 // amount a second
 	mean float64 // amount a call
 	last time.Time
 }
 
-// AddCall adds a call's request.
+// AddCall records the amount that a call asks for.
 func (d *Demand) AddCall(amount int64, now time.Time) {
 	if d.last.IsZero() {
 		d.mean = float64(amount)
@@ -57,7 +56,7 @@ func (d *Demand) AddCall(amount int64, now time.Time) {
 	d.last = now
 }
 
-// AddExcess adds the amount that a call used beyond its request.
+// AddExcess records the amount that a call used beyond what it asked for.
 func (d *Demand) AddExcess(amount int64, now time.Time) {
 	d.rate = d.decayed(now) + float64(amount)/demandMemory.Seconds()
 	d.last = now
@@ -70,7 +69,7 @@ func (d *Demand) decayed(now time.Time) float64 {
 	return d.rate * math.Exp(-now.Sub(d.last).Seconds()/demandMemory.Seconds())
 }
 
-// within returns what calls will probably ask for in a time.
+// expected returns the amount that calls will probably ask for within a time.
 func (d *Demand) expected(span time.Duration, now time.Time) int64 {
 	if now.Sub(d.last) >= maxDemandAge {
 		return 0
@@ -78,9 +77,9 @@ func (d *Demand) expected(span time.Duration, now time.Time) int64 {
 	return int64(min(d.decayed(now)*span.Seconds(), maxAmount))
 }
 
-// Size returns what the holder should have leased after a write,
-// and whether it is scarce. Then an instance takes only what its calls
-// ask for, so that the rest goes to instances with calls for it.
+// Size returns the amount that the holder should have leased after a write, and
+// whether the counter's amount is scarce. If so, an instance leases only what its
+// queued calls ask for, so that the rest goes to instances that have calls for it.
 func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 	r := &d.Row
 	pool := d.MaxLease()
@@ -99,16 +98,16 @@ func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
 // lowShare is the share of a lease, in percent, below which it is renewed.
 const lowShare = 15
 
-// A sizing is how large this instance's leases are.
+// sizing decides how large this instance's leases are, and when they are renewed.
 type sizing struct {
 	demand     Demand
 	leased     int64 // amount of the lease when it was taken
-	renewBelow int64 // a lease with less left is renewed
-	scarce     bool  // the last write found too little for leases
+	renewBelow int64 // the lease is renewed when less than this is left
+	scarce     bool  // the last write found the counter's amount scarce
 }
 
-// took records a lease that was just taken.
+// took records the amount of a lease that was just taken.
 func (s *sizing) took(amount int64) { s.leased, s.renewBelow = amount, amount*lowShare/100 }
 
-// low reports whether a lease with this much left must be renewed.
+// low reports whether a lease with this much left should be renewed.
 func (s *sizing) low(left int64) bool { return left < s.renewBelow && !s.scarce }

@@ -6,40 +6,41 @@ import (
 	"time"
 )
 
-// A Slot is an instance's entry in a counter: the number of its last write,
-// by which it recognizes whether a write arrived whose answer was lost, and
-// what it holds leased.
+// A Slot is an instance's entry in a row: its lease and the number of its last write.
+// By that number the instance recognizes whether a write was applied whose answer was
+// lost.
 type Slot struct {
 	ID     string // 48 random bits in base64url, never reused
-	Seq    int64
-	Window int64 // the minute of Leased
-	Leased int64 // amount taken and, by the last report, not reserved by a call
-	Expiry int64 // Unix seconds: end of the lease, or of the tombstone
-	// Gone marks a tombstone: the instance was declared dead, and its lease
-	// counts as spent. A write of its that arrives late is still recognized.
+	Seq    int64  // number of the instance's last write
+	Window int64  // the minute of Leased
+	Leased int64  // amount of the lease that no call had reserved by the last report
+	Expiry int64  // end of the lease, or of the tombstone, in Unix seconds
+	// Gone marks a tombstone: the instance stopped or was declared dead, and what it
+	// had leased counts as spent. If a write of that instance was applied late, its
+	// number is still here.
 	Gone bool
 }
 
 const (
-	// tombstoneLife: tombstones are dropped after it.
+	// tombstoneLife is the time after which tombstones are dropped.
 	tombstoneLife = time.Hour
-	// MaxDoubt: after this time from when it was built, a write's outcome can't
-	// be found out any more.
+	// MaxDoubt is the time from building a write after which its outcome can't be found
+	// out any more: its slot's tombstone may be gone.
 	MaxDoubt = tombstoneLife
 	// maxSlots bounds slots and tombstones, to keep a row below 64 KiB.
 	maxSlots = 1000
-	// reclaimMargin: an instance is declared dead this long after its slot
-	// expired. Correctness doesn't depend on it: see retire.
+	// reclaimMargin is the time from a slot's expiry until its instance is declared
+	// dead. Correctness doesn't depend on it: see retire.
 	reclaimMargin = 10 * time.Second
 )
 
-// ErrFull: the counter has no room for another instance.
+// ErrFull says that a counter has no room for another instance.
 var ErrFull = errors.New("the counter has no room for another instance: it holds 1,000")
 
-// Slots are the entries of all instances.
+// Slots are the entries of all instances in a row.
 type Slots []Slot
 
-// of returns an instance's slot or tombstone, or nil.
+// find returns the slot or tombstone with an id, or nil.
 func (s Slots) find(id string) *Slot {
 	for i := range s {
 		if s[i].ID == id {
@@ -49,8 +50,8 @@ func (s Slots) find(id string) *Slot {
 	return nil
 }
 
-// join adds a slot for a new instance, replacing the oldest tombstone if
-// there is no room.
+// join adds a slot for a new instance. If there is no room, it replaces the oldest
+// tombstone, and returns ErrFull if there is none.
 func (r *Row) join(id string) (*Slot, error) {
 	if len(r.Slots) >= maxSlots {
 		oldest := -1
@@ -68,8 +69,9 @@ func (r *Row) join(id string) (*Slot, error) {
 	return &r.Slots[len(r.Slots)-1], nil
 }
 
-// Reclaim declares instances dead whose slots expired a while ago, except the
-// one named, and drops tombstones past their end. It returns what they held.
+// Reclaim declares instances dead whose slots expired more than reclaimMargin ago,
+// except the one with slot id but, and drops expired tombstones. It returns what the
+// dead instances had leased.
 func (r *Row) Reclaim(but string, now time.Time) (forfeited Forfeit) {
 	for i := range r.Slots {
 		if slot := &r.Slots[i]; !slot.Gone && slot.ID != but && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
@@ -82,10 +84,10 @@ func (r *Row) Reclaim(but string, now time.Time) (forfeited Forfeit) {
 	return forfeited
 }
 
-// A Forfeit is what dead instances held: it counts as spent for good.
+// A Forfeit is what dead instances had leased: it stays spent.
 type Forfeit struct {
-	Leases int64 // that were not empty
-	Amount int64 // of these
+	Leases int64 // number of leases that were not empty
+	Amount int64 // sum of these
 }
 
 func (f *Forfeit) add(leased int64) {
@@ -94,9 +96,10 @@ func (f *Forfeit) add(leased int64) {
 	}
 }
 
-// retire makes final what a lease counts as until its holder reports: all of
-// it is spent. Nothing is handed back because of what a clock says, so a
-// holder that was merely paused may go on spending it.
+// retire charges a lease for good, and makes its slot a tombstone. Until its holder
+// reports, a lease counts as spent anyway; retire makes that final. As nothing is given
+// to others because of what a clock says, a holder that was only paused may go on
+// spending it.
 func (r *Row) retire(slot *Slot, now time.Time) {
 	if slot.Window == r.Window {
 		r.Spent += slot.Leased
@@ -122,7 +125,8 @@ func (s Slots) Live(now time.Time) int {
 	return live
 }
 
-// plausible reports whether Tollgate could have written the slots in a minute.
+// plausible reports whether Tollgate could have written the slots into a row of this
+// minute.
 func (s Slots) plausible(window int64) bool {
 	return !slices.ContainsFunc(s, func(slot Slot) bool { return !plausible(slot.Leased) || slot.Seq < 0 || slot.Window > window })
 }

@@ -1,7 +1,6 @@
 package lease
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,9 +9,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// FormatSlots writes slots as text: id:seq:minute:leased:expiry, tombstones
-// id:seq:expiry, separated by blanks. Numbers are in base 36; minutes and
-// expiries count from the window, to stay short.
+// FormatSlots writes slots as text: id:seq:minute:leased:expiry for a slot, and
+// id:seq:expiry for a tombstone, separated by spaces. Numbers are in base 36. Minutes
+// and expiries count from window, the row's minute, to be short.
 func FormatSlots(slots []Slot, window int64) string {
 	var text strings.Builder
 	for i, slot := range slots {
@@ -35,6 +34,9 @@ func ParseSlots(text string, window int64) ([]Slot, error) {
 	var slots []Slot
 	for field := range strings.FieldsSeq(text) {
 		id, numbers, _ := strings.Cut(field, ":")
+		if id == "" {
+			return nil, fmt.Errorf("slot %d: no id", len(slots))
+		}
 		slot := Slot{ID: id, Gone: strings.Count(numbers, ":") == 1}
 		var err error
 		if slot.Gone {
@@ -44,23 +46,16 @@ func ParseSlots(text string, window int64) ([]Slot, error) {
 			slot.Window += window
 		}
 		slot.Expiry += window * 60
-		if err != nil || id == "" {
-			return nil, fmt.Errorf("slot %d: %w", len(slots), errors.Join(err, missing(id)))
+		if err != nil {
+			return nil, fmt.Errorf("slot %d: %w", len(slots), err)
 		}
 		slots = append(slots, slot)
 	}
 	return slots, nil
 }
 
-func missing(id string) error {
-	if id == "" {
-		return errors.New("no id")
-	}
-	return nil
-}
-
-// FormatSpans writes spans as text: from:to in base 36, counted from the
-// window, separated by blanks.
+// FormatSpans writes spans as text: from:to in base 36, counted from window, the
+// row's minute, and separated by spaces.
 func FormatSpans(spans limit.Spans, window int64) string {
 	var text strings.Builder
 	for i, span := range spans {
@@ -85,8 +80,8 @@ func ParseSpans(text string, window int64) (limit.Spans, error) {
 	return spans, nil
 }
 
-// FormatPeriods writes the periods' charges as text: start:amount:told in base 36,
-// starts in Unix seconds, separated by blanks.
+// FormatPeriods writes periods' charges as text: start:amount:alerted in base 36,
+// with starts in Unix seconds, separated by spaces.
 func FormatPeriods(periods []PeriodCharge) string {
 	var text strings.Builder
 	for i, c := range periods {
@@ -102,11 +97,11 @@ func FormatPeriods(periods []PeriodCharge) string {
 func ParsePeriods(text string) ([]PeriodCharge, error) {
 	var periods []PeriodCharge
 	for field := range strings.FieldsSeq(text) {
-		var start, amount, told int64
-		if err := readNumbers(field, &start, &amount, &told); err != nil {
+		var start, amount, alerted int64
+		if err := readNumbers(field, &start, &amount, &alerted); err != nil {
 			return nil, fmt.Errorf("period %d: %w", len(periods), err)
 		}
-		periods = append(periods, PeriodCharge{time.Unix(start, 0).UTC(), amount, told})
+		periods = append(periods, PeriodCharge{time.Unix(start, 0).UTC(), amount, alerted})
 	}
 	return periods, nil
 }
@@ -125,7 +120,7 @@ func writeNumbers(text *strings.Builder, numbers ...int64) {
 func readNumbers(text string, numbers ...*int64) error {
 	parts := strings.Split(text, ":")
 	if len(parts) != len(numbers) {
-		return fmt.Errorf("%d numbers, not %d", len(parts), len(numbers))
+		return fmt.Errorf("got %d numbers, want %d", len(parts), len(numbers))
 	}
 	for i, part := range parts {
 		n, err := strconv.ParseInt(part, 36, 64)

@@ -7,19 +7,19 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A View is a summary of a counter, without its slots, for a holder.
+// A View is a holder's summary of a row, without the slots.
 type View struct {
 	limit.Limits
 	Balance limit.Balance
-	Live    int  // instances, this one included; 0: the counter was never read
-	Shared  bool // other instances have, or had, a part in it
+	Live    int  // number of live instances, including this one; 0: the counter was never read
+	Shared  bool // the row has slots or tombstones of other instances
 }
 
-// View summarizes a counter for its holder, with its tier's limits if the
-// counter has older ones: the next write will bring them.
+// View summarizes the row for a holder. If these limits are newer than the row's, it
+// has them, as the next write will.
 func (r *Row) View(h *Holder, limits limit.Limits, now time.Time) View {
 	newer := *r
-	newer.adopt(limits) // touches nothing that is shared
+	newer.adopt(limits) // changes nothing that r shares
 	own := newer.Slots.find(h.slot.id)
 	live := newer.Slots.Live(now)
 	if own == nil || own.Gone || own.Expiry < now.Unix() {
@@ -29,26 +29,26 @@ func (r *Row) View(h *Holder, limits limit.Limits, now time.Time) View {
 		Shared: slices.ContainsFunc(newer.Slots, func(slot Slot) bool { return slot.ID != h.slot.id })}
 }
 
-// At returns the balance as it will be at a time if nothing is charged until
-// then.
+// At returns the balance that the counter will have at a time if nothing is charged
+// until then.
 func (v *View) At(now time.Time) limit.Balance { return v.Balance.At(v.Limits, now) }
 
-// Left returns what is left for anyone at a time, as far as is known.
+// Left returns what is left for all instances at a time, as far as is known.
 func (v *View) Left(now time.Time) int64 {
 	b := v.At(now)
 	return b.Left(v.Limits, 0)
 }
 
-// Standing returns the counter's standing as far as a holder knows.
+// Standing returns the counter's standing at a time, as far as a holder knows.
 func (v *View) Standing(h *Holder, now time.Time) limit.Standing {
 	b := v.At(now)
 	minute, period := unreported(h, &b)
 	return b.Standing(v.Limits, h.own(now), minute, period)
 }
 
-// unreported returns what a holder's reports will charge a balance's minute and
-// period. Reservations from a lease are charged to the lease's minute and period,
-// even if reported in the next; refunds of a closed lease are subtracted.
+// unreported returns what a holder's reports will charge to a balance's minute and
+// period. Reservations from a lease are charged to the lease's minute and period, even
+// if they are reported in the next; refunds of a closed lease are subtracted.
 func unreported(h *Holder, b *limit.Balance) (minute, period int64) {
 	minute, period = h.Excess(), h.Excess()
 	add := func(amount, of int64, since time.Time) {
@@ -73,8 +73,7 @@ func unreported(h *Holder, b *limit.Balance) (minute, period int64) {
 	return minute, period
 }
 
-// Decide decides an Ask from what a holder knows of the counter, and reserves
-// nothing.
+// Decide decides an Ask from what a holder knows of the counter. It reserves nothing.
 func (v *View) Decide(h *Holder, ask limit.Ask, now time.Time) limit.Decision {
 	b := v.At(now)
 	d := b.Decide(v.Limits, ask, h.own(now), now)

@@ -6,8 +6,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A Draft is a write in the making: the counter with all that its holder has
-// to report. Nothing has left the holder's hands yet.
+// A Draft is a write that is being built: the row with everything that its holder
+// has to report. The holder is unchanged until Commit.
 type Draft struct {
 	Row       Row
 	now       time.Time
@@ -18,8 +18,7 @@ type Draft struct {
 	forfeited Forfeit
 }
 
-// Draft begins a write upon a counter that was just read. No write may be in
-// doubt.
+// Draft begins a write upon a row that was just read. No write may be in flight.
 func (h *Holder) Draft(read Row, limits limit.Limits, now time.Time) *Draft {
 	h.Observe(&read)
 	d := &Draft{Row: read.Clone(), now: now}
@@ -36,9 +35,9 @@ func (h *Holder) Draft(read Row, limits limit.Limits, now time.Time) *Draft {
 	return d
 }
 
-// applyReport moves reservations from a lease to what is spent, and returns
-// the rest of the lease. A lease of an earlier minute is closed: it counted
-// as spent when the minute turned, and the unreserved part is given back.
+// applyReport moves the reservations from a lease to what is spent, and returns the
+// rest of the lease. A lease of an earlier minute is closed: all of it counted as spent
+// when the next minute opened, and its unreserved part is given back.
 func applyReport(r *Row, slot *Slot, h *heldLease) (lease, returned int64, closes bool) {
 	if r.ofPeriod(slot.Window) && (h.reserved > 0 || h.period.Equal(r.PeriodStart)) {
 		r.ChargePeriod(h.reserved)
@@ -56,27 +55,26 @@ func applyReport(r *Row, slot *Slot, h *heldLease) (lease, returned int64, close
 	return lease, returned, closes
 }
 
-// Pool returns the most that the holder may have leased after this
-// write. Below zero, they are owed.
+// MaxLease returns the most that the holder may have leased after this write. Below
+// zero, it is a debt.
 func (d *Draft) MaxLease() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
 
-// Asked returns what was granted.
+// Granted returns the sum of the amounts granted.
 func (d *Draft) Granted() int64 { return d.granted }
 
-// Decide decides an Ask, beside what was granted.
+// Decide decides an Ask, in addition to what was granted.
 func (d *Draft) Decide(ask limit.Ask) limit.Decision { return d.decideBeside(ask, d.granted) }
 
-// Grant sets aside an amount that was decided. It may be used once the write is
+// Grant sets aside an amount for a call. The call may spend it once the write is
 // applied.
 func (d *Draft) Grant(amount int64) { d.granted += amount }
 
-// decide decides an Ask beside others that are granted this much.
+// decideBeside decides an Ask, if others are granted this much.
 func (d *Draft) decideBeside(ask limit.Ask, asked int64) limit.Decision {
 	return d.Row.Balance.Decide(d.Row.Limits, ask, d.lease-asked, d.now)
 }
 
-// A Write is a write of the counter. It stays the same however often it is
-// sent.
+// A Write is a write of a row. It stays the same however often it is sent.
 type Write struct {
 	Row       Row
 	Built     time.Time
@@ -93,11 +91,11 @@ type Write struct {
 	alertPercent int   // percent of the quota that it is the first to reach; 0: none
 }
 
-// Commit turns a draft into a write that leaves the holder with this many
-// leased until expiry, or as much as there is. What the write returns
-// or closes leaves the holder's hands now, not when the answer comes: by then
-// it may long have been applied. newID makes the id of a new slot. It returns
-// ErrFull if there is no room for one.
+// Commit turns a draft into a write that leaves the holder with a lease of this
+// amount until expiry, or of as much as there is. The holder gives up what the write
+// returns or closes now, not when the answer comes: by then the write may have been
+// applied long ago. newID makes the id of a new slot. Commit returns ErrFull if there
+// is no room for one.
 func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() string) (*Write, error) {
 	r := &d.Row
 	slot := r.Slots.find(h.slot.id)
@@ -132,26 +130,25 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() st
 // Charges returns what the write charges, less what it gives back.
 func (b *Write) Charges() int64 { return b.reserved + b.report.sum() - b.undone }
 
-// givesBack reports whether the row will have more left once the write is
-// applied, if there is a write.
+// givesBack reports whether there is a write that leaves the row with more once it is
+// applied.
 func (b *Write) givesBack() bool {
 	return b != nil && (b.returned > 0 || b.reserved < 0 || len(b.report.refunds) > 0)
 }
 
-// MakeLast makes the write its holder's last: the slot becomes a tombstone.
-// It does nothing if the write leaves a lease.
+// MakeLast makes the write its holder's last, by making the slot a tombstone. It does
+// nothing if the write leaves a lease.
 func (b *Write) MakeLast() {
 	if slot := b.Row.Slots.find(b.id); slot.Leased == 0 {
 		*slot = tombstone(*slot, b.Built)
 	}
 }
 
-// Applied tells the holder that its write was applied and the counter is as
-// written.
+// Applied updates the holder after its write was applied and the row is as written.
 func (h *Holder) Applied() { h.takeLease(&h.inFlight.Row) }
 
-// takeLease ends the write in flight, and takes the lease from the slot of
-// the written counter or a later one.
+// takeLease ends the write in flight, which was applied, and takes the lease from the
+// holder's slot in the written row or a later one.
 func (h *Holder) takeLease(r *Row) {
 	b := h.inFlight
 	h.inFlight, h.slot.joined = nil, true
@@ -169,11 +166,11 @@ func (h *Holder) takeLease(r *Row) {
 	h.lease.left = slot.Leased - h.lease.reserved
 }
 
-// Resolve finds out from a counter that was just read whether the write in
-// doubt was applied. It was if the slot has its number. If not, and the
-// counter's version has changed, it never will be. Otherwise it may still
-// arrive, and known is false. After MaxDoubt nobody can tell: what it carried
-// is dropped, not reported again.
+// Resolve finds out from a row that was just read whether the write in flight was
+// applied. It was if the slot has its number. If not, and changed says that the row has
+// another version than the write was built upon, it never will be. Otherwise it may
+// still arrive, and known is false. After MaxDoubt nobody can tell, and what it carried
+// is dropped instead of being reported again.
 func (h *Holder) Resolve(r *Row, changed bool, now time.Time) (known, applied bool) {
 	b := h.inFlight
 	if slot := r.Slots.find(b.id); slot != nil && slot.Seq >= b.seq {
@@ -195,8 +192,8 @@ func (h *Holder) Resolve(r *Row, changed bool, now time.Time) (known, applied bo
 	return true, false
 }
 
-// takeBack ends a write that was not applied and never will be: what it
-// carried is to be reported again.
+// takeBack ends a write that was not applied and never will be: what it carried must
+// be reported again.
 func (h *Holder) takeBack() {
 	b := h.inFlight
 	h.inFlight = nil
@@ -207,5 +204,5 @@ func (h *Holder) takeBack() {
 		return
 	}
 	h.lease.reserved += b.reserved
-	h.lease.left += b.returned // a lease that was to be closed stays so: no call may take of it
+	h.lease.left += b.returned // a lease that the write closed stays closed: no call may spend it
 }
