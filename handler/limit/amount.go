@@ -5,14 +5,14 @@ import (
 	"strconv"
 )
 
-// An Amount is an amount of a limit's unit. In JSON it is a whole number or, of money, a
-// decimal in quotes.
+// An Amount is an amount of a limit's unit. In JSON it is a whole number or, if it is
+// money, a decimal in quotes.
 type Amount struct {
-	N    int64 // of money: in billionths
+	N    int64 // billionths, if Unit is Cost
 	Unit Unit
 }
 
-// JSON returns the amount's JSON.
+// JSON returns the amount in JSON.
 func (a Amount) JSON() json.RawMessage {
 	if a.Unit == Cost {
 		return json.RawMessage(strconv.Quote(FormatMoney(a.N)))
@@ -23,8 +23,8 @@ func (a Amount) JSON() json.RawMessage {
 // MarshalJSON implements json.Marshaler.
 func (a Amount) MarshalJSON() ([]byte, error) { return a.JSON(), nil }
 
-// UnmarshalJSON implements json.Unmarshaler. JSON doesn't tell the unit of a number: it
-// leaves it empty.
+// UnmarshalJSON implements json.Unmarshaler. It leaves Unit empty for a number, as JSON
+// doesn't have the unit.
 func (a *Amount) UnmarshalJSON(text []byte) error {
 	*a = Amount{}
 	if len(text) == 0 || text[0] != '"' {

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Unlimited is the tokens left where there is no limit: no sum of it with
-// real amounts overflows.
+// Unlimited is the amount left if there is no limit. It is so small that no sum of it
+// and real amounts overflows.
 const Unlimited = math.MaxInt64 / 8
 
-// A Balance is what a counter's minute and period may still spend: their
-// credit, what was charged to them, and what instances hold leased. A
-// counter's row and an instance's view of it compute with the same one, so no
-// instance hands out what the counter wouldn't.
+// A Balance is the account of a counter's minute and period: what they may spend, what
+// was charged to them, and what instances have leased. A counter's row and an
+// instance's view of it compute with the same Balance, so no instance hands out what
+// the counter wouldn't.
 type Balance struct {
-	Window int64 // the minute of Credit, Spent and Leased
-	Credit int64 // tokens that the minute began with; below zero after overspending
+	Window int64 // the minute of Credit, Spent and Leased, counted as by Minute
+	Credit int64 // amount that the minute began with; below zero after overspending
 	Spent  int64 // charged to the minute
-	Leased int64 // of the minute, in the hands of instances
+	Leased int64 // leased to instances in the minute
 
 	PeriodStart  time.Time // zero without a quota
 	PeriodSpent  int64     // charged to the quota
-	PeriodLeased int64     // of the period, from any of its minutes
+	PeriodLeased int64     // leased to instances in any minute of the period
 
-	Given Spans // minutes from Window on whose credit a fast clock has given out already
+	Given Spans // minutes from Window on of which a fast clock has already given out the credit
 }
 
 // NewBalance returns the balance of a counter to which nothing was charged.
@@ -35,11 +35,11 @@ func NewBalance(l Limits, now time.Time) Balance {
 	return b
 }
 
-// left is what a minute and a period have left, in tokens; below zero it is
-// owed. It is Unlimited where there is no limit.
+// remaining is what a minute and a period have left. Below zero, it is owed. It is
+// Unlimited if there is no limit.
 type remaining struct{ minute, period int64 }
 
-// left returns what is left for a holder of this many tokens more.
+// remaining returns what is left for an instance that may spend own in addition.
 func (b *Balance) remaining(l Limits, own int64) remaining {
 	rest := remaining{Unlimited, Unlimited}
 	if l.PerMinute > 0 {
@@ -51,39 +51,38 @@ func (b *Balance) remaining(l Limits, own int64) remaining {
 	return rest
 }
 
-// Left returns the tokens left of the minute and of the period, of whichever
-// there are fewer, for a holder of this many tokens more. Below zero they are
-// owed. It is at least Unlimited where there is no limit.
+// Left returns what is left of the minute or of the period, whichever is less, for an
+// instance that may spend own in addition to the balance. Below zero, it is owed. It is
+// at least Unlimited if there is no limit.
 func (b *Balance) Left(l Limits, own int64) int64 {
 	rest := b.remaining(l, own)
 	return min(rest.minute, rest.period)
 }
 
-// Decide decides an Ask for a holder of this many tokens more than the
-// balance has left. It charges nothing.
+// Decide decides an Ask for an instance that may spend own in addition to the balance.
+// It charges nothing.
 func (b *Balance) Decide(l Limits, ask Ask, own int64, now time.Time) Decision {
 	return l.decide(ask, b.remaining(l, own), b.Window, b.PeriodStart, now)
 }
 
-// FitsAfter returns the time until this many tokens fit that don't fit now,
-// if one of so many instances gets its share of each minute's tokens. Without
-// a minute limit, that is the end of the period. exceeded names the limit that
-// they wait for.
-func (b *Balance) FitsAfter(l Limits, tokens, own, instances int64, now time.Time) (after time.Duration, exceeded Verdict) {
+// FitsAfter returns the time until an amount fits that doesn't fit now, if the asking
+// instance gets its share of each minute's amount as one of so many instances. If there
+// is no limit for the minute, it fits at the end of the period. exceeded says which of
+// the two it waits for.
+func (b *Balance) FitsAfter(l Limits, amount, own, instances int64, now time.Time) (after time.Duration, exceeded Verdict) {
 	if l.PerMinute == 0 {
 		return l.Period.Next(b.PeriodStart).Sub(now), QuotaExceeded
 	}
 	minute := b.remaining(l, own).minute
-	if tokens > l.PerMinute+l.Burst { // more than the next minute has: of what is left, it has the burst
+	if amount > l.PerMinute+l.Burst { // later minutes must add it up, and carry at most the burst of what is left
 		minute = min(minute, l.Burst)
 	}
 	perMinute := max(1, l.PerMinute/max(instances, 1))
-	return MinuteStart(b.Window + minutesUntil(tokens, minute, perMinute)).Sub(now), RateExceeded
+	return MinuteStart(b.Window + minutesUntil(amount, minute, perMinute)).Sub(now), RateExceeded
 }
 
-// Standing returns the standing for a holder of this many tokens more than the
-// balance has left, who has yet to charge this much to the minute and to the
-// period.
+// Standing returns the standing for an instance that may spend own in addition to the
+// balance, and has yet to charge these amounts to the minute and to the period.
 func (b *Balance) Standing(l Limits, own, minute, period int64) Standing {
 	rest := b.remaining(l, own)
 	st := Standing{Limits: l, Used: max(0, b.Spent+minute), ResetAt: MinuteStart(b.Window + 1)}
@@ -101,9 +100,9 @@ func (b *Balance) Standing(l Limits, own, minute, period int64) Standing {
 	return st
 }
 
-// OpenMinute opens a later minute. A lease outstanding when a minute closes
-// counts as spent in it; otherwise the same tokens could be had again from the
-// new minute's credit.
+// OpenMinute opens a later minute. A lease that is outstanding when a minute closes
+// counts as spent in it; otherwise the new minute's credit would give out the same
+// amount again.
 func (b *Balance) OpenMinute(l Limits, minute int64) {
 	b.Credit = b.Given.credit(l, b.Credit-b.Spent-b.Leased, b.Window, minute)
 	b.Window, b.Spent, b.Leased = minute, 0, 0
@@ -126,8 +125,8 @@ func (b *Balance) PeriodSince(l Limits) (start time.Time, later bool) {
 	return start, start.After(b.PeriodStart)
 }
 
-// At returns the balance as it will be at a time if nothing is charged until
-// then. Windows never go back.
+// At returns the balance that there will be at a time if nothing is charged until then.
+// Windows never go back.
 func (b Balance) At(l Limits, now time.Time) Balance {
 	minute := Minute(now)
 	if minute <= b.Window {
@@ -148,33 +147,33 @@ func (b *Balance) Charge(l Limits, tokens int64) {
 	}
 }
 
-// ChargePeriod charges tokens to the quota, or refunds them if negative. It
-// stops at zero: lifting a quota drops what was charged before.
-func (b *Balance) ChargePeriod(tokens int64) { b.PeriodSpent = max(0, b.PeriodSpent+tokens) }
+// ChargePeriod charges an amount to the quota, or refunds it if negative. It stops at
+// zero, as a refund may be for a charge that was dropped when the quota was lifted.
+func (b *Balance) ChargePeriod(amount int64) { b.PeriodSpent = max(0, b.PeriodSpent+amount) }
 
-// Refund returns tokens to the minute and the period they were charged to.
-func (b *Balance) Refund(l Limits, window int64, period time.Time, tokens int64) {
-	b.RefundMinute(l, window, tokens)
+// Refund returns an amount to the minute and the period that it was charged to.
+func (b *Balance) Refund(l Limits, window int64, period time.Time, amount int64) {
+	b.RefundMinute(l, window, amount)
 	if l.Quota > 0 && period.Equal(b.PeriodStart) {
-		b.ChargePeriod(-tokens)
+		b.ChargePeriod(-amount)
 	}
 }
 
-// RefundMinute returns tokens to a minute. Tokens of the previous minute are
-// added to this one's credit, as if they had been known at the turn. Older
-// ones vanish: otherwise k minutes could exceed k limits.
-func (b *Balance) RefundMinute(l Limits, window, tokens int64) {
+// RefundMinute returns an amount to a minute. An amount of the previous minute is added
+// to this one's credit, as if it had been known when this minute opened. An older one
+// vanishes: otherwise k minutes could exceed k limits.
+func (b *Balance) RefundMinute(l Limits, window, amount int64) {
 	switch window {
 	case b.Window:
-		b.Spent -= tokens
+		b.Spent -= amount
 	case b.Window - 1:
 		if l.PerMinute > 0 {
-			b.Credit = max(b.Credit, min(b.Credit+tokens, l.PerMinute+l.Burst))
+			b.Credit = max(b.Credit, min(b.Credit+amount, l.PerMinute+l.Burst))
 		}
 	}
 }
 
-// ChangeLimits replaces limits of the minute by newer ones, without touching
+// ChangeLimits changes the minute's credit from old to newer limits, without changing
 // what was charged. A raise applies at once; a cut makes no debt.
 func (b *Balance) ChangeLimits(old, newer Limits) {
 	charged := b.Spent + b.Leased
@@ -190,22 +189,22 @@ func (b *Balance) ChangeLimits(old, newer Limits) {
 	}
 }
 
-// Trim takes away credit beyond newly cut limits that was leased at the cut,
-// once it has come back unspent.
+// Trim takes away the credit that a cut left because it was leased, once the lease has
+// come back unspent.
 func (b *Balance) Trim(l Limits) {
 	if l.PerMinute > 0 {
 		b.Credit = min(b.Credit, max(l.PerMinute+l.Burst, b.Spent+b.Leased))
 	}
 }
 
-// creditAfter returns a minute's credit: what was left or owed plus the new
-// minutes' tokens, at most perMinute + burst.
+// creditAfter returns the credit of a minute that is this many minutes later: what was
+// left or owed, plus these minutes' amounts, at most perMinute + burst.
 func creditAfter(perMinute, burst, left, minutes int64) int64 {
 	if perMinute == 0 {
 		return 0
 	}
 	full := perMinute + burst
-	if minutes > (full-min(left, 0))/perMinute { // enough to fill it up, and the product can't overflow
+	if minutes > (full-min(left, 0))/perMinute { // they fill it up; checked first, as the product below could overflow
 		return full
 	}
 	return min(full, left+minutes*perMinute)

@@ -11,26 +11,26 @@ import (
 // the three is set.
 type Owner struct{ Subscription, Tier, Group string }
 
-// A KeyPart distinguishes counters of one limit: a value of a kind, such as model, or
-// with an empty kind a text of the operator's.
+// A KeyPart distinguishes counters of one limit: a value with its kind, such as model.
+// An operator's own text has an empty Kind.
 type KeyPart struct{ Kind, Value string }
 
-// The byte after the owner's id. No id contains any, so a tier or group never shares a
-// counter with a subscription of the same name.
+// The byte after the owner's id in a key. No id contains any of these, so a tier or group
+// never shares a counter with a subscription of the same name.
 const (
 	afterSubscription = "/"
 	afterTier         = ":"
 	afterGroup        = "@"
 )
 
-// maxParts is the longest that the limit's name and the parts may be, in bytes: with an id
-// before them and every byte escaped they fit the 512 characters that Azurite allows a
-// row's key, which is half of what Azure does.
+// maxParts is the most bytes that the limit's name and the parts may have together: with
+// an id before them, and every byte escaped, they fit the 512 characters that Azurite
+// allows for a row key. Azure allows twice as many.
 const maxParts = 128
 
-// Key names the counter of a limit so that it can be read in a table: the owner's id, the
-// limit's name and the parts, team-a/tokens/model=DeepSeek-R1 or
-// gold:calls/client-ip=192.0.2.7. Different parts never give the same key, whatever
+// Key returns the key of a limit's counter, which people can read in a table: the owner's
+// id, the limit's name and the parts, such as team-a/tokens/model=DeepSeek-R1 or
+// gold:calls/client-ip=192.0.2.7. Different parts never have the same key, whatever
 // callers put into them.
 func (o Owner) Key(name string, parts ...KeyPart) string {
 	id, separator := o.Subscription, afterSubscription
@@ -73,8 +73,8 @@ func ParseKey(key string) (owner Owner, name string) {
 	return Owner{Subscription: key[:at]}, name
 }
 
-// escape writes bytes with a meaning in keys, and all but plain ASCII, in
-// hex.
+// escape writes the bytes that have a meaning in keys, and all that aren't printable
+// ASCII, in hex.
 func escape(text string) string {
 	var escaped strings.Builder
 	for i := range len(text) {

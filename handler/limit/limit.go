@@ -1,10 +1,13 @@
-// Package limit does the arithmetic of limits: units, windows, credit, debt,
-// burst and quotas, and the decision whether a call fits. It is pure: no I/O,
-// and the time is always an argument. All amounts are whole numbers of a
-// limit's unit, all windows UTC.
+// Package limit does the arithmetic of limits: units, windows, credit, debt, burst
+// and quotas, and the decision whether a call fits. It is pure: it does no I/O, and the
+// time is always an argument.
 //
-// Start with Balance, which has what a counter's minute and period may still
-// spend, and Balance.Decide. How instances share a balance is package lease.
+// A Measure turns a call's Usage into an amount: a whole number of a limit's unit.
+// Limits say how much of it may be spent in a UTC minute and in a period. A Balance is
+// what one counter has spent and may still spend; Balance.Decide decides an Ask by it,
+// and says when a call that doesn't fit will. An Owner names the counter.
+//
+// Start with Balance. Package lease lets many instances share one.
 package limit
 
 import "time"
@@ -22,39 +25,39 @@ const (
 	Yearly  Period = "Yearly"
 )
 
-// StoreDown says how to decide calls while the counter store is unreachable.
+// StoreDown is a way to decide calls while the counter store is down.
 type StoreDown string
 
-// The ways to decide calls without the counter store. An empty StoreDown is FailClosed.
+// The ways to decide calls while the store is down. An empty StoreDown is FailClosed.
 const (
 	FailClosed StoreDown = "closed"  // refuse
-	Degrade    StoreDown = "degrade" // admit this instance's share of the limits, settle afterwards
-	FailOpen   StoreDown = "open"    // admit all, settle afterwards
+	Degrade    StoreDown = "degrade" // admit this instance's share of the limits, charge it afterwards
+	FailOpen   StoreDown = "open"    // admit all, charge it afterwards
 )
 
-// Limits are the two windows of one limit, as its counters hold them: what may
-// be spent in a minute and in a period.
+// Limits are what one limit allows in its two windows: in a UTC minute and in a
+// period.
 type Limits struct {
-	PerMinute int64 // 0: no limit of the minute
-	Burst     int64 // unused amount that may be carried into later minutes
-	Quota     int64 // amount of a Period; 0: no quota
-	Period    Period
-	Version   int64 // only a newer version replaces an older one
+	PerMinute int64  // amount for a minute; 0: no limit
+	Burst     int64  // most of the unused amount that is carried into later minutes
+	Quota     int64  // amount for a Period; 0: no limit
+	Period    Period // of Quota
+	Version   int64  // only limits of a higher version replace a counter's
 }
 
 // An Ask is a call's request to reserve an amount of a counter.
 type Ask struct {
 	Amount int64
-	// Least is the smallest amount that the call can do with: where less than
-	// Amount is left, it gets what is left, down to this. 0: it needs all of
-	// Amount.
+	// Min is the smallest amount that the call can do with: if less than Amount is
+	// left, it gets what is left, but at least this. 0: it needs all of Amount.
 	Min int64
 	// Bytes is the size of the call's body. It bounds the memory of queued calls.
 	Bytes int64
-	// UpperBound: Amount is an upper bound. If it is refused, the caller counts
-	// the prompt and asks again, so this refusal is neither counted nor queued.
+	// UpperBound says that Amount is an upper bound. If it doesn't fit, the caller
+	// counts the prompt and asks again, so the call doesn't queue, and in shadow isn't
+	// let through.
 	UpperBound bool
-	// Shadow lets a call go on that would be refused, charged to no limit.
+	// Shadow lets a call that is refused go on, charged to no limit.
 	Shadow bool
 }
 
@@ -66,29 +69,30 @@ func (a Ask) Needed() int64 {
 	return a.Amount
 }
 
-// Usage counts the tokens a call used.
+// Usage is what a call used: its tokens and its cost.
 type Usage struct {
 	PromptTokens, CompletionTokens int64
-	// CachedTokens and CacheWriteTokens are the parts of the prompt that came from the
-	// endpoint's cache and that it put there. ReasoningTokens is the part of the
-	// completion that the model thought. 0 also means that the endpoint didn't say.
+	// CachedTokens is the part of the prompt that the endpoint read from its cache,
+	// CacheWriteTokens the part that it wrote there, and ReasoningTokens the part of
+	// the completion that was reasoning. 0 also means that the endpoint didn't report it.
 	CachedTokens, CacheWriteTokens, ReasoningTokens int64
-	// ShortCacheWriteTokens is the part of CacheWriteTokens that the endpoint says it put
-	// there for a short time, which costs less than for an hour or longer.
+	// ShortCacheWriteTokens is the part of CacheWriteTokens that the endpoint reports
+	// as cached for a short time, which costs less than for an hour or longer.
 	ShortCacheWriteTokens int64
-	// UntoldPromptTokens is the part of the prompt that the gateway counted or bounded:
-	// nobody knows what a cache had to do with it, so it costs the dearest price.
+	// EstimatedPromptTokens is the part of the prompt that the gateway counted or
+	// bounded itself. Nobody knows whether it was cached, so it costs the dearest price.
 	EstimatedPromptTokens int64
 	// Cost is the call's price in billionths of the deployment's currency.
 	Cost int64
 }
 
-// Total returns the tokens that limits are charged.
+// Total returns the tokens of prompt and completion.
 func (u Usage) Total() int64 { return u.PromptTokens + u.CompletionTokens }
 
-// WithTrueParts returns the usage without parts that can't be true: those that are
-// negative or larger than their whole, and both of the prompt's if they are larger than
-// it together.
+// WithoutImpossibleParts returns the usage without the parts that can't be right: it
+// sets those to 0 that are negative or larger than their whole, and both CachedTokens
+// and CacheWriteTokens if together they are larger than the prompt.
+// EstimatedPromptTokens is cut to what these leave of the prompt.
 func (u Usage) WithoutImpossibleParts() Usage {
 	within := func(part, whole int64) int64 {
 		if part < 0 || part > whole {
@@ -110,23 +114,23 @@ func (u Usage) WithoutImpossibleParts() Usage {
 // A Verdict is the outcome of a decision.
 type Verdict int
 
-// The verdicts. The last two are final: waiting does not help.
+// The verdicts.
 const (
-	Granted Verdict = iota
-	RateExceeded
-	QuotaExceeded
-	NeverFitsRate
-	NeverFitsQuota
+	Granted        Verdict = iota
+	RateExceeded           // it doesn't fit into the minute
+	QuotaExceeded          // it doesn't fit into the period
+	NeverFitsRate          // it is larger than any minute's amount: waiting doesn't help
+	NeverFitsQuota         // it is larger than the quota: waiting doesn't help
 )
 
 // A Decision is the answer to an Ask.
 type Decision struct {
 	Verdict
-	Amount     int64         // reserved, where granted
+	Amount     int64         // reserved, if granted
 	Min        int64         // the smallest amount that the call can do with
-	Max        int64         // where the call never fits: the most that the limit can ever have
-	RetryAfter time.Duration // until this call would fit, debts paid; 0 if granted or if it never fits
-	Degraded   bool          // decided without the shared counter, which was unreachable
+	Max        int64         // the most that the limit can ever have, if the call never fits
+	RetryAfter time.Duration // until this call would fit, with debts paid; 0 if granted or if it never fits
+	Degraded   bool          // decided without the shared counter, as the store was down
 	Standing   Standing
 }
 
@@ -134,40 +138,40 @@ type Decision struct {
 type Standing struct {
 	Limits
 	Used           int64     // charged to this minute
-	Remaining      int64     // of this minute, never below 0
-	Owed           int64     // debt: later minutes pay it before anything is left
+	Remaining      int64     // left of this minute, never below 0
+	Owed           int64     // debt, which later minutes pay before anything is left
 	Held           int64     // leased to instances, and neither used nor left
-	ResetAt        time.Time // when anything is left again, debt paid; at the earliest the minute's end
-	QuotaUsed      int64
-	QuotaRemaining int64 // never below 0
-	QuotaOwed      int64 // used beyond the quota, never below 0
-	QuotaHeld      int64 // leased to instances, and neither used nor left
-	QuotaStartedAt time.Time
-	QuotaResetAt   time.Time
+	ResetAt        time.Time // when something is left again, with debts paid; not before the minute's end
+	QuotaUsed      int64     // charged to this period
+	QuotaRemaining int64     // left of this period, never below 0
+	QuotaOwed      int64     // used beyond the quota, never below 0
+	QuotaHeld      int64     // leased to instances, and neither used nor left
+	QuotaStartedAt time.Time // start of this period
+	QuotaResetAt   time.Time // start of the next period
 }
 
-// After returns the standing after charging this many tokens more.
-func (s Standing) After(tokens int64) Standing {
-	s.Used += tokens
+// After returns the standing after this amount more is charged.
+func (s Standing) After(amount int64) Standing {
+	s.Used += amount
 	if s.PerMinute > 0 {
 		before := s.Remaining - s.Owed
-		later := minutesUntil(1, before-tokens, s.PerMinute) - minutesUntil(1, before, s.PerMinute)
+		later := minutesUntil(1, before-amount, s.PerMinute) - minutesUntil(1, before, s.PerMinute)
 		s.ResetAt = s.ResetAt.Add(time.Duration(later) * time.Minute)
-		s.Remaining, s.Owed = splitLeft(before - tokens)
+		s.Remaining, s.Owed = splitLeft(before - amount)
 	}
 	if s.Quota > 0 {
-		s.QuotaUsed += tokens
-		s.QuotaRemaining, s.QuotaOwed = splitLeft(s.QuotaRemaining - s.QuotaOwed - tokens)
+		s.QuotaUsed += amount
+		s.QuotaRemaining, s.QuotaOwed = splitLeft(s.QuotaRemaining - s.QuotaOwed - amount)
 	}
 	return s
 }
 
-// splitLeft splits an amount into what is left (above zero) and what is owed
-// (below).
+// splitLeft splits an amount into what is left (if positive) and what is owed (if
+// negative).
 func splitLeft(amount int64) (left, owed int64) { return max(amount, 0), max(-amount, 0) }
 
-// decide decides whether an Ask fits into what the minute and the period have
-// left, and if not, when it will.
+// decide decides whether an Ask fits into what the minute and the period have left
+// and, if it doesn't, when it will.
 func (l Limits) decide(ask Ask, left remaining, window int64, periodStart, now time.Time) Decision {
 	least := ask.Needed()
 	d := Decision{Min: least, Verdict: l.verdict(least, left)}
@@ -189,11 +193,10 @@ func (l Limits) decide(ask Ask, left remaining, window int64, periodStart, now t
 	return d
 }
 
-// DecideShare decides an Ask from an instance's own share of the limit while
-// the store is down. share is the rest of it for the minute of now: of the
-// minute's tokens, or without a minute limit, of the quota. A refused
-// call may try again in the next minute: by then there is a new share, or the
-// counter is back.
+// DecideShare decides an Ask from one instance's share of the limits while the store
+// is down. share is what is left of that share in the minute of now: of PerMinute or, if
+// that is 0, of the quota. A refused call may try again in the next minute: by then there
+// is a new share, or the store is back.
 func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
 	rest := remaining{minute: share, period: Unlimited}
 	if l.PerMinute == 0 {
@@ -206,7 +209,7 @@ func (l Limits) DecideShare(ask Ask, share int64, now time.Time) Decision {
 	return d
 }
 
-// MaxGrant returns the most tokens an Ask could ever get; 0 if it never fits.
+// MaxGrant returns the most that an Ask could ever get; 0 if it never fits.
 func (l Limits) MaxGrant(ask Ask) int64 {
 	if l.verdict(ask.Needed(), remaining{Unlimited, Unlimited}) != Granted {
 		return 0
@@ -235,8 +238,7 @@ func (l Limits) verdict(least int64, left remaining) Verdict {
 	return Granted
 }
 
-// minutesUntil returns the number of minutes, at least 1, until this many
-// tokens fit.
-func minutesUntil(tokens, left, perMinute int64) int64 {
-	return max(1, (tokens-left+perMinute-1)/perMinute)
+// minutesUntil returns the number of minutes, at least 1, until an amount fits.
+func minutesUntil(amount, left, perMinute int64) int64 {
+	return max(1, (amount-left+perMinute-1)/perMinute)
 }

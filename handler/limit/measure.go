@@ -9,15 +9,15 @@ type Unit string
 
 // The units.
 const (
-	Tokens           Unit = "tokens" // prompt and completion, by Weights
-	PromptTokens     Unit = "prompt-tokens"
-	CompletionTokens Unit = "completion-tokens"
+	Tokens           Unit = "tokens"            // prompt and completion, by Weights
+	PromptTokens     Unit = "prompt-tokens"     // cached ones included
+	CompletionTokens Unit = "completion-tokens" // reasoning included
 	Calls            Unit = "calls"
 	Cost             Unit = "cost" // money, in billionths of the deployment's currency
 )
 
-// Weights say how much each kind of token counts in a limit in tokens, in
-// thousandths: at 1000 a token counts as one.
+// Weights say how much a token of each kind counts in a limit of unit Tokens, in
+// thousandths: at 1000 it counts as one.
 type Weights struct {
 	Prompt     int64 // of tokens that the endpoint neither read from its cache nor wrote to it
 	Cached     int64
@@ -32,11 +32,11 @@ var EvenWeights = Weights{1000, 1000, 1000, 1000, 1000}
 // A Measure says what a limit counts of a call.
 type Measure struct {
 	Unit    Unit
-	Weights Weights // where Unit is Tokens
+	Weights Weights // used if Unit is Tokens
 }
 
-// Charge returns what a call that used u is charged. A charge by weights is
-// rounded up once. A call's cost is in u.
+// Charge returns the amount that a call with this usage is charged. A charge by weights
+// is rounded up once. For Cost, it is u.Cost.
 func (m Measure) Charge(u Usage) int64 {
 	switch m.Unit {
 	case PromptTokens:
@@ -54,14 +54,14 @@ func (m Measure) Charge(u Usage) int64 {
 		part{u.CompletionTokens - u.ReasoningTokens, w.Completion}, part{u.ReasoningTokens, w.Reasoning})
 }
 
-// CountsPrompt reports whether a longer prompt may cost more.
+// CountsPrompt reports whether a longer prompt may be charged more.
 func (m Measure) CountsPrompt() bool {
 	return m.Unit == PromptTokens || m.Unit == Cost || m.Unit == Tokens && m.Weights.heaviestPrompt() > 0
 }
 
-// Most returns the most that a call can be charged whose prompt and completions
-// have at most so many tokens, whatever their kinds. It isn't for Cost, which
-// prices decide.
+// MaxCharge returns the most that a call can be charged whose prompt and completions
+// have at most these numbers of tokens, of whatever kinds. It must not be called for
+// Cost, which depends on prices.
 func (m Measure) MaxCharge(prompt, completion int64) int64 {
 	switch m.Unit {
 	case PromptTokens:
@@ -74,8 +74,8 @@ func (m Measure) MaxCharge(prompt, completion int64) int64 {
 	return weigh(part{prompt, m.Weights.heaviestPrompt()}, part{completion, m.Weights.heaviestCompletion()})
 }
 
-// CompletionWithin returns the largest completion, in tokens, with which Most
-// stays within an amount; Unlimited if the completion doesn't count.
+// CompletionWithin returns the largest completion, in tokens, with which MaxCharge stays
+// within an amount; Unlimited if the completion doesn't count.
 func (m Measure) CompletionWithin(amount, prompt int64) int64 {
 	switch m.Unit {
 	case PromptTokens, Calls:
@@ -106,8 +106,8 @@ type part struct{ tokens, weight int64 }
 // A product is a whole number of 128 bits.
 type product struct{ high, low uint64 }
 
-// weighed returns the sum of tokens times weights, in thousandths. Neither may
-// be negative; parts are few and weights small, so it can't overflow.
+// weighed returns the sum of tokens times weights, in thousandths. Negative tokens count
+// as 0. Parts are few and weights small, so it can't overflow.
 func weighed(parts ...part) (sum product) {
 	for _, p := range parts {
 		high, low := bits.Mul64(uint64(max(p.tokens, 0)), uint64(p.weight))
@@ -118,15 +118,15 @@ func weighed(parts ...part) (sum product) {
 	return sum
 }
 
-// weigh returns the sum of tokens times weights in whole units, rounded up, and
-// Unlimited where it is more.
+// weigh returns the sum of tokens times weights in whole units, rounded up, but at most
+// Unlimited.
 func weigh(parts ...part) int64 {
 	sum := weighed(parts...)
 	low, carry := bits.Add64(sum.low, 999, 0)
 	return quotient(product{sum.high + carry, low}, 1000)
 }
 
-// quotient returns p ÷ by, rounded down, and Unlimited where it is more.
+// quotient returns p ÷ by, rounded down, but at most Unlimited.
 func quotient(p product, by uint64) int64 {
 	if p.high >= by { // the quotient has more than 64 bits
 		return Unlimited

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Nano is how many billionths 1 has. Money is counted in billionths of the currency's
-// unit.
+// Nano is the number of billionths in one unit of the currency. Money is counted in
+// billionths.
 const Nano = 1_000_000_000
 
-// nanoDigits is how many digits of an amount of money follow the point at most.
+// nanoDigits is the most digits that an amount of money has after the point.
 const nanoDigits = 9
 
 var errMoney = errors.New("is not a decimal number with at most 9 digits after the point")
@@ -34,12 +34,13 @@ func ParseMoney(text string) (nano int64, err error) {
 	return nano, nil
 }
 
-// digits reports whether a text is digits only, and at least one.
+// digits reports whether a text is one or more digits, and nothing else.
 func digits(text string) bool {
 	return text != "" && strings.Trim(text, "0123456789") == ""
 }
 
-// FormatMoney writes billionths as a decimal number without zeros at the end.
+// FormatMoney writes billionths as a decimal number, such as 12.5, without trailing
+// zeros.
 func FormatMoney(nano int64) string {
 	if nano < 0 {
 		return "-" + FormatMoney(-nano)
@@ -48,8 +49,8 @@ func FormatMoney(nano int64) string {
 	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 }
 
-// Money is an amount in billionths of the currency's unit. In text and JSON it is a decimal,
-// in JSON in quotes.
+// Money is an amount of money in billionths. In text it is a decimal number, and in JSON
+// a decimal number in quotes.
 type Money int64
 
 // String returns the amount as a decimal.
@@ -58,8 +59,8 @@ func (m Money) String() string { return FormatMoney(int64(m)) }
 // MarshalText implements encoding.TextMarshaler.
 func (m Money) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler. It takes what ParseMoney does, and a
-// minus sign before it.
+// UnmarshalText implements encoding.TextUnmarshaler. It takes what ParseMoney takes, with
+// or without a minus sign before it.
 func (m *Money) UnmarshalText(text []byte) error {
 	decimal, negative := strings.CutPrefix(string(text), "-")
 	nano, err := ParseMoney(decimal)

@@ -12,11 +12,11 @@ type Span struct{ From, To int64 }
 // maxSpans is the most spans in a list.
 const maxSpans = 8
 
-// Spans are minutes in ascending order; no two spans are adjacent.
+// Spans are a set of minutes, in ascending order. There is a gap between any two spans.
 type Spans []Span
 
-// With returns the spans and another. If they are too many, it fills the
-// smallest gap.
+// With returns the spans with another one. If there are too many, it fills the smallest
+// gap.
 func (s Spans) With(span Span) Spans {
 	all := append(slices.Clone(s), span)
 	slices.SortFunc(all, func(a, b Span) int { return cmp.Compare(a.From, b.From) })
@@ -52,7 +52,7 @@ func (s Spans) Since(minute int64) Spans {
 	return later
 }
 
-// WellFormed reports whether the spans are in order, apart and not too many.
+// WellFormed reports whether the spans are in order, with gaps, and not too many.
 func (s Spans) WellFormed() bool {
 	for i, span := range s {
 		if span.From > span.To || i > 0 && span.From <= s[i-1].To+1 {
@@ -68,10 +68,10 @@ func (s Spans) Overlaps(p Period, start time.Time) bool {
 	return slices.ContainsFunc(s, func(span Span) bool { return span.To >= first && span.From < next })
 }
 
-// credit returns the credit that a minute begins with, if an earlier window
-// had this much left and the spans were given out by a fast clock. Those
-// minutes bring nothing again. Minutes before a span get no burst and pay for
-// it, as the minutes given out may have had it.
+// credit returns the credit that a minute begins with, if an earlier minute, window, had
+// this much left, and a fast clock has already given out the credit of the spans. The
+// minutes of a span get no credit again. The spans may have had the burst, so the minutes
+// before them get none, and pay for it.
 func (s Spans) credit(l Limits, left, window, minute int64) int64 {
 	for i, span := range s {
 		switch {

@@ -6,15 +6,16 @@ import "time"
 func Minute(t time.Time) int64 {
 	seconds := t.Unix()
 	if seconds < 0 {
-		seconds -= 59 // towards the past, as minutes before 1970 do
+		seconds -= 59 // so that the division rounds down
 	}
 	return seconds / 60
 }
 
-// MinuteStart returns the time when a minute begins.
+// MinuteStart returns the time when a minute begins. It is the inverse of Minute.
 func MinuteStart(minute int64) time.Time { return time.Unix(minute*60, 0).UTC() }
 
-// Start returns the start of the period that contains t.
+// Start returns the start of the period that contains t; the zero time if p is no known
+// period.
 func (p Period) Start(t time.Time) time.Time {
 	t = t.UTC()
 	year, month, day := t.Date()
@@ -34,7 +35,8 @@ func (p Period) Start(t time.Time) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// Next returns the start of the period after the one that began at start.
+// Next returns the start of the period after the one that began at start; the zero time
+// if p is no known period.
 func (p Period) Next(start time.Time) time.Time {
 	switch p {
 	case Hourly:
