@@ -72,8 +72,8 @@ func (a *Agent) Next(at Moment, newID func() string) Step {
 		case choiceResend:
 			return a.send(a.holder.inFlight)
 		}
-		if body := a.buildWrite(at, newID); body != nil {
-			return a.send(body)
+		if write := a.buildWrite(at, newID); write != nil {
+			return a.send(write)
 		}
 	}
 }
@@ -89,9 +89,9 @@ func (a *Agent) Expire(at Moment) {
 }
 
 // send begins to send a write.
-func (a *Agent) send(body *Write) Step {
+func (a *Agent) send(write *Write) Step {
 	a.doing, a.mustResend = Send, false
-	return Step{Action: Send, Write: body, Version: a.known.version}
+	return Step{Action: Send, Write: write, Version: a.known.version}
 }
 
 // buildWrite decides the queued calls, and builds a write if one is needed; a
@@ -141,11 +141,11 @@ func (a *Agent) applyRuling(r *ruling, now time.Time) {
 // returns nil, and the counter counts as unusable for a while.
 func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 	live := int(a.known.live())
-	amount, scarce := draft.Size(&a.size.demand, live)
+	amount, scarce := draft.sizeLease(&a.size.demand, live)
 	if a.closing || a.schedule.idle(a.known.view.Live, at.Time) {
 		amount = draft.Granted()
 	}
-	body, err := a.holder.Commit(draft, amount, Expiry(live, at.Time), newID)
+	write, err := a.holder.Commit(draft, amount, Expiry(live, at.Time), newID)
 	if err != nil {
 		a.news.Full = true
 		a.unusable(at)
@@ -153,12 +153,12 @@ func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 		return nil
 	}
 	if a.closing && a.openCalls == 0 {
-		body.MakeLast()
+		write.MakeLast()
 	}
-	body.alertPercent = body.Row.reachAlerts(a.alertAt)
+	write.alertPercent = write.Row.reachAlerts(a.alertAt)
 	a.schedule.startWrite()
 	a.sentAt, a.size.scarce, a.known.mustReplace = at.Uptime, scarce, false
-	return body
+	return write
 }
 
 // Loaded handles what a read found.
@@ -182,18 +182,18 @@ func (a *Agent) Loaded(at Moment, found Found) {
 // resolve finds out, from a row that was just read, whether the write in flight was
 // applied. While that can't be known, the same write must be sent again.
 func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
-	body, last := a.holder.inFlight, &a.known
+	write, last := a.holder.inFlight, &a.known
 	changed := version != last.version
 	a.health.failures.noteRead(changed && (version == "" || row.Epoch != last.row.Epoch || row.Rev != last.row.Rev))
 	age := at.Uptime - a.sentAt
-	known, applied := a.holder.Resolve(&row, changed, body.Built.Add(age))
+	known, applied := a.holder.Resolve(&row, changed, write.Built.Add(age))
 	switch {
 	case !known:
 		a.mustResend = true
 		return
 	case applied:
 	case age > MaxDoubt:
-		a.news.Unknown += max(0, body.Charges())
+		a.news.Unknown += max(0, write.charges())
 	default:
 		a.schedule.next.restore(a.schedule.sent)
 		a.refusal.forget() // decide the calls again that it would have granted
@@ -201,18 +201,18 @@ func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
 	a.learn(at, row, version)
 	a.known.mustReplace = mend
 	if applied {
-		a.applied(at, body)
+		a.applied(at, write)
 	}
 }
 
 // Written handles the store's answer that the write was applied, and gave the row
 // this version.
 func (a *Agent) Written(at Moment, version Version) {
-	body := a.holder.inFlight
+	write := a.holder.inFlight
 	a.doing = Rest
 	a.holder.Applied()
-	a.learn(at, body.Row, version)
-	a.applied(at, body)
+	a.learn(at, write.Row, version)
+	a.applied(at, write)
 }
 
 // learn records a row as the stored one.
@@ -227,13 +227,13 @@ func (a *Agent) learn(at Moment, row Row, version Version) {
 }
 
 // applied does what follows after a write was applied.
-func (a *Agent) applied(at Moment, body *Write) {
+func (a *Agent) applied(at Moment, write *Write) {
 	a.health.attempts, a.health.failures, a.health.unusableUntil = 0, writeFailures{}, 0
 	a.size.took(a.holder.Left(at.Time))
-	a.news.Forfeited.Leases += body.Forfeited.Leases
-	a.news.Forfeited.Amount += body.Forfeited.Amount
-	if body.alertPercent > a.news.Alert.Percent {
-		a.news.Alert = Alert{Percent: body.alertPercent, Standing: body.Row.Standing(at.Time)}
+	a.news.Forfeited.Leases += write.Forfeited.Leases
+	a.news.Forfeited.Amount += write.Forfeited.Amount
+	if write.alertPercent > a.news.Alert.Percent {
+		a.news.Alert = Alert{Percent: write.alertPercent, Standing: write.Row.Standing(at.Time)}
 	}
 	a.retry(at.Time)
 }

@@ -39,16 +39,16 @@ type decider struct {
 }
 
 // decideNew decides a call that is not in the queue.
-func (j *decider) decideNew(at Moment, c *call) prospect {
+func (dec *decider) decideNew(at Moment, c *call) prospect {
 	switch {
-	case j.leaseCovers(c.ask.Amount, at.Time):
+	case dec.leaseCovers(c.ask.Amount, at.Time):
 		return prospect{outlook: fitsNow, decision: limit.Decision{Amount: c.ask.Amount}}
-	case j.health.bypass(at):
-		return j.decideWithoutStore(c, at.Time)
-	case !j.refusal.holds(at.Time) || j.mustWait():
+	case dec.health.bypass(at):
+		return dec.decideWithoutStore(c, at.Time)
+	case !dec.refusal.holds(at.Time) || dec.mustWait():
 		return prospect{}
 	}
-	switch d, parks := j.decideFromKnown(c, at.Time); {
+	switch d, parks := dec.decideFromKnown(c, at.Time); {
 	case d.Verdict == limit.Granted: // a write must lease it
 		return prospect{}
 	case parks:
@@ -59,14 +59,14 @@ func (j *decider) decideNew(at Moment, c *call) prospect {
 }
 
 // decideWithoutStore decides a call by its terms for when the store is down.
-func (j *decider) decideWithoutStore(c *call, now time.Time) prospect {
+func (dec *decider) decideWithoutStore(c *call, now time.Time) prospect {
 	switch {
 	case c.onDown == limit.FailOpen || c.ask.Shadow:
 		return prospect{outlook: fitsNow, decision: limit.Decision{Amount: c.ask.Amount}, withoutStore: true}
 	case c.onDown != limit.Degrade:
 		return prospect{outlook: undecidable, withoutStore: true}
 	}
-	d := j.decideByShare(c.ask, now)
+	d := dec.decideByShare(c.ask, now)
 	if d.Verdict != limit.Granted {
 		return prospect{outlook: doesNotFit, decision: d, withoutStore: true}
 	}
@@ -75,53 +75,55 @@ func (j *decider) decideWithoutStore(c *call, now time.Time) prospect {
 
 // leaseCovers reports whether the lease has this much that no call has claimed, and
 // no call queues for it.
-func (j *decider) leaseCovers(amount int64, now time.Time) bool {
-	claims, all := j.queue.claims()
-	return all && j.holder.lease.usable(now) && amount <= j.holder.Left(now)-claims
+func (dec *decider) leaseCovers(amount int64, now time.Time) bool {
+	claims, all := dec.queue.claims()
+	return all && dec.holder.lease.usable(now) && amount <= dec.holder.Left(now)-claims
 }
 
 // mustWait reports whether a call must wait for its decision even while a refusal
 // holds: other calls are undecided, or a write in flight gives something back.
-func (j *decider) mustWait() bool { return j.queue.hasUndecided() || j.holder.inFlight.givesBack() }
+func (dec *decider) mustWait() bool {
+	return dec.queue.hasUndecided() || dec.holder.inFlight.givesBack()
+}
 
 // decideFromKnown decides a call from what is known, behind the calls parked before
 // it, and as if all claims were given back. parks reports that the call doesn't fit,
 // but may queue.
-func (j *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, parks bool) {
-	ahead := j.queue.lineBefore(c.id)
-	d = j.decideBehind(c.ask, &ahead, now)
-	return d, d.Verdict != limit.Granted && j.mayQueue(c, d, &ahead, now)
+func (dec *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, parks bool) {
+	ahead := dec.queue.lineBefore(c.id)
+	d = dec.decideBehind(c.ask, &ahead, now)
+	return d, d.Verdict != limit.Granted && dec.mayQueue(c, d, &ahead, now)
 }
 
 // mayQueue reports whether a call that doesn't fit may queue, because it will fit in
 // time.
-func (j *decider) mayQueue(c *call, d limit.Decision, ahead *line, now time.Time) bool {
+func (dec *decider) mayQueue(c *call, d limit.Decision, ahead *line, now time.Time) bool {
 	never := d.Verdict == limit.NeverFitsRate || d.Verdict == limit.NeverFitsQuota
-	if c.ask.Shadow || c.ask.UpperBound || never || j.closing || j.draining {
+	if c.ask.Shadow || c.ask.UpperBound || never || dec.closing || dec.draining {
 		return false
 	}
-	after, _ := j.fitsAfter(ahead.amount+d.Min, now)
+	after, _ := dec.fitsAfter(ahead.amount+d.Min, now)
 	return ahead.hasRoomFor(c, max(after, d.RetryAfter), now)
 }
 
 // firstFits reports whether the first queued call without a claim fits, as far as is
 // known.
-func (j *decider) firstFits(now time.Time) bool {
-	for i := range j.queue.calls {
-		if c := &j.queue.calls[i]; !c.claimed {
-			return j.known.view.Decide(&j.holder, c.ask, now).Verdict == limit.Granted
+func (dec *decider) firstFits(now time.Time) bool {
+	for i := range dec.queue.calls {
+		if c := &dec.queue.calls[i]; !c.claimed {
+			return dec.known.view.Decide(&dec.holder, c.ask, now).Verdict == limit.Granted
 		}
 	}
 	return false
 }
 
 // answerTo answers a question from what is known.
-func (j *decider) answerTo(q question, now time.Time) Answer {
+func (dec *decider) answerTo(q question, now time.Time) Answer {
 	if q.call == nil {
-		return Answer{ID: q.id, Decision: limit.Decision{Standing: j.standing(now)}}
+		return Answer{ID: q.id, Decision: limit.Decision{Standing: dec.standing(now)}}
 	}
-	d, parks := j.decideFromKnown(q.call, now)
-	if d.Verdict != limit.Granted && (j.holder.inFlight.givesBack() || len(j.holder.reports.pending.refunds) > 0) {
+	d, parks := dec.decideFromKnown(q.call, now)
+	if d.Verdict != limit.Granted && (dec.holder.inFlight.givesBack() || len(dec.holder.reports.pending.refunds) > 0) {
 		return Answer{ID: q.id, Decision: limit.Decision{Min: d.Min, Standing: d.Standing}} // it may fit once that is applied
 	}
 	return Answer{ID: q.id, Decision: d, MayQueue: parks}
@@ -129,15 +131,15 @@ func (j *decider) answerTo(q question, now time.Time) Answer {
 
 // overdueCalls finds the queued calls whose time is over and which don't fit, as far
 // as is known: their outlook is doesNotFit. It returns nil if no call's time is over.
-func (j *decider) overdueCalls(sending bool, now time.Time) []prospect {
-	if !j.queue.hasOverdue(sending, now) {
+func (dec *decider) overdueCalls(sending bool, now time.Time) []prospect {
+	if !dec.queue.hasOverdue(sending, now) {
 		return nil
 	}
 	var ahead line
-	all := make([]prospect, len(j.queue.calls))
-	for i := range j.queue.calls {
-		c := &j.queue.calls[i]
-		d := j.decideBehind(c.ask, &ahead, now)
+	all := make([]prospect, len(dec.queue.calls))
+	for i := range dec.queue.calls {
+		c := &dec.queue.calls[i]
+		d := dec.decideBehind(c.ask, &ahead, now)
 		if c.overdue(sending, now) && d.Verdict != limit.Granted {
 			all[i] = prospect{outlook: doesNotFit, decision: d}
 		} else if !c.claimedOrBlocked() {
@@ -149,12 +151,12 @@ func (j *decider) overdueCalls(sending bool, now time.Time) []prospect {
 
 // parkedCalls finds the parked calls that still don't fit: their outlook is
 // doesNotFit.
-func (j *decider) parkedCalls(now time.Time) []prospect {
+func (dec *decider) parkedCalls(now time.Time) []prospect {
 	var ahead line
-	all := make([]prospect, len(j.queue.calls))
-	for i := range j.queue.calls {
-		c := &j.queue.calls[i]
-		d := j.decideBehind(c.ask, &ahead, now)
+	all := make([]prospect, len(dec.queue.calls))
+	for i := range dec.queue.calls {
+		c := &dec.queue.calls[i]
+		d := dec.decideBehind(c.ask, &ahead, now)
 		if c.claimed {
 			continue
 		}
@@ -174,45 +176,54 @@ type ruling struct {
 	needsWrite bool  // one of them has no claim yet, so the write is needed
 }
 
-// decideQueue decides the queued calls in order, by a draft. Only the first call that
-// doesn't fit is decided by the row itself; the calls behind it also have to wait for
-// it. Joint calls may give their claims back, so a call that would fit without the
-// claims ahead of it is blocked instead of refused, and no call overtakes it. known is
-// false if a call must be refused and the row is too old for that.
-func (j *decider) decideQueue(draft *Draft, now time.Time) (r ruling, known bool) {
+// decideQueue decides the queued calls in order, by a draft. Once a call doesn't fit, the
+// calls behind it have to wait for it. known is false if a call doesn't fit and the row is
+// too old to refuse it.
+func (dec *decider) decideQueue(draft *Draft, now time.Time) (r ruling, known bool) {
 	var ahead line
-	var claims int64 // of joint calls ahead
-	stuck := false   // a call ahead is blocked
-	r.prospects = make([]prospect, len(j.queue.calls))
-	for i := range j.queue.calls {
-		c, p := &j.queue.calls[i], &r.prospects[i]
-		first := ahead.calls == 0
-		switch {
-		case !first:
-			p.decision = j.decideBehind(c.ask, &ahead, now)
-		case stuck:
-			p.decision = draft.decideBeside(c.ask, r.granted-claims)
-		default:
-			p.decision = draft.decideBeside(c.ask, r.granted)
+	var claims int64       // of joint calls ahead
+	behindBlocked := false // a call ahead is blocked
+	r.prospects = make([]prospect, len(dec.queue.calls))
+	for i := range dec.queue.calls {
+		c, p := &dec.queue.calls[i], &r.prospects[i]
+		if ahead.calls == 0 {
+			*p = draft.decideUnlessBlocked(c.ask, r.granted, claims, behindBlocked)
+		} else {
+			*p = prospect{outlook: doesNotFit, decision: dec.decideBehind(c.ask, &ahead, now)}
 		}
-		granted := p.decision.Verdict == limit.Granted
 		switch {
-		case first && (granted && stuck || !granted && draft.decideBeside(c.ask, r.granted-claims).Verdict == limit.Granted):
-			p.outlook, stuck = blocked, true
-		case first && granted:
-			p.outlook = fitsNow
+		case p.outlook == blocked:
+			behindBlocked = true
+		case p.outlook == fitsNow:
 			r.needsWrite, r.granted = r.needsWrite || !c.claimed, r.granted+p.decision.Amount
 			if c.joint {
 				claims += p.decision.Amount
 			}
-		case !j.known.servesRefusals(now):
+		case !dec.known.servesRefusals(now):
 			return ruling{}, false
-		case j.mayQueue(c, p.decision, &ahead, now):
+		case dec.mayQueue(c, p.decision, &ahead, now):
 			p.outlook = fitsLater
 			ahead.add(c, p.decision.Min)
-		default:
-			p.outlook = doesNotFit
 		}
 	}
 	return r, true
+}
+
+// decideUnlessBlocked decides a queued call by the draft, if the calls ahead of it are
+// granted an amount, of which joint calls claim a part. These may give their claims back,
+// so a call that fits without the claims is blocked instead of refused. No call overtakes
+// a blocked one: behind it, a call that fits is blocked too.
+func (d *Draft) decideUnlessBlocked(ask limit.Ask, granted, claims int64, behindBlocked bool) prospect {
+	if behindBlocked {
+		granted -= claims
+		claims = 0
+	}
+	decision := d.decideBeside(ask, granted)
+	switch fits := decision.Verdict == limit.Granted; {
+	case fits && !behindBlocked:
+		return prospect{outlook: fitsNow, decision: decision}
+	case fits || d.decideBeside(ask, granted-claims).Verdict == limit.Granted:
+		return prospect{outlook: blocked, decision: decision}
+	}
+	return prospect{outlook: doesNotFit, decision: decision}
 }

@@ -58,7 +58,7 @@
 //     (queue). Otherwise small calls would starve large ones, or callers would wait
 //     for nothing.
 //   - What must be reported is reported even if no other call comes
-//     (Holder.MustReport). Otherwise a charge that was taken back would stay.
+//     (Holder.mustReport). Otherwise a charge that was taken back would stay.
 //   - A refusal is remembered until something can have changed (refusal). Without
 //     the memory, a flood of refused calls would flood the table; if it lasted
 //     longer, a call would be refused an amount that has come back.

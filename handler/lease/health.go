@@ -43,49 +43,49 @@ const (
 // each conflict means that another's write was applied. The zero value has seen no
 // failure. Times are uptimes.
 type writeFailures struct {
-	failing      bool
+	failing      bool          // since is set
 	since        time.Duration // when the first of the failed writes failed
 	count        int           // failed writes, not counting conflicts with others' writes
 	conflictOpen bool          // the last was a conflict, and it isn't known yet with whose write
 }
 
 // noteFailure records that a write failed, or that its outcome is unknown.
-func (s *writeFailures) noteFailure(failure Failure, now time.Duration) {
-	if !s.failing {
-		s.failing, s.since = true, now
+func (f *writeFailures) noteFailure(failure Failure, now time.Duration) {
+	if !f.failing {
+		f.failing, f.since = true, now
 	}
-	s.conflictOpen = failure == Conflict
-	if !s.conflictOpen {
-		s.count++
+	f.conflictOpen = failure == Conflict
+	if !f.conflictOpen {
+		f.count++
 	}
 }
 
 // noteRead records a read after a failed write. changed says that another instance's
 // write has been applied meanwhile.
-func (s *writeFailures) noteRead(changed bool) {
+func (f *writeFailures) noteRead(changed bool) {
 	switch {
-	case !s.conflictOpen:
+	case !f.conflictOpen:
 	case changed:
-		s.count = 0
+		f.count = 0
 	default:
-		s.count++
+		f.count++
 	}
-	s.conflictOpen = false
+	f.conflictOpen = false
 }
 
 // noteRest records that nothing needs writing now: earlier conflicts no longer count
 // towards maxContention.
-func (s *writeFailures) noteRest(now, patience time.Duration) {
-	if s.count == 0 && !s.unusable(now, patience) {
-		*s = writeFailures{}
+func (f *writeFailures) noteRest(now, patience time.Duration) {
+	if f.count == 0 && !f.unusable(now, patience) {
+		*f = writeFailures{}
 	}
 }
 
 // unusable reports whether the store has failed so many writes, or for so long, that
 // the counter can't be used, or conflicts have lasted too long.
-func (s *writeFailures) unusable(now, patience time.Duration) bool {
-	tried := now - s.since
-	return s.count >= maxStrikes || s.count > 0 && tried >= patience || s.failing && tried >= maxContention
+func (f *writeFailures) unusable(now, patience time.Duration) bool {
+	tried := now - f.since
+	return f.count >= maxStrikes || f.count > 0 && tried >= patience || f.failing && tried >= maxContention
 }
 
 // storeHealth is what this counter's own operations have shown of the store, and when
@@ -103,33 +103,33 @@ type storeHealth struct {
 
 // unusable reports whether this counter can't be used, whatever the store does for
 // others.
-func (t *storeHealth) unusable(at Moment) bool { return at.Uptime < t.unusableUntil }
+func (h *storeHealth) unusable(at Moment) bool { return at.Uptime < h.unusableUntil }
 
 // down reports whether the store can't be used for this counter, as far as is known.
-func (t *storeHealth) down(at Moment) bool { return at.Store.Down || t.unusable(at) }
+func (h *storeHealth) down(at Moment) bool { return at.Store.Down || h.unusable(at) }
 
 // bypass reports whether calls must be decided without the store. It is false if the
 // store is down but the next call should find out whether it is back.
-func (t *storeHealth) bypass(at Moment) bool {
-	return t.unusable(at) || at.Store.Down && !at.Store.Untried
+func (h *storeHealth) bypass(at Moment) bool {
+	return h.unusable(at) || at.Store.Down && !at.Store.Untried
 }
 
 // probe asks for a read when nothing needs writing, to find out whether the
 // store is back.
-func (t *storeHealth) probe(at Moment) {
-	if !t.probed || at.Uptime-t.probedAt >= probeEvery {
-		t.probed, t.probedAt, t.probing = true, at.Uptime, true
+func (h *storeHealth) probe(at Moment) {
+	if !h.probed || at.Uptime-h.probedAt >= probeEvery {
+		h.probed, h.probedAt, h.probing = true, at.Uptime, true
 	}
 }
 
 // provesUnusable reports whether a failure shows that the counter can't be used.
-func (t *storeHealth) provesUnusable(failure Failure, now time.Duration) bool {
-	return failure == Newer || t.failures.unusable(now, t.patience)
+func (h *storeHealth) provesUnusable(failure Failure, now time.Duration) bool {
+	return failure == Newer || h.failures.unusable(now, h.patience)
 }
 
 // pause returns the pause after a failed attempt. luck is a random number from 0 to 1.
-func (t *storeHealth) pause(contended bool, live int64, operation time.Duration, luck float64) time.Duration {
-	often := int64(1) << min(t.attempts, 10)
+func (h *storeHealth) pause(contended bool, live int64, operation time.Duration, luck float64) time.Duration {
+	often := int64(1) << min(h.attempts, 10)
 	if contended {
 		return time.Duration(luck * conflictShare * float64(min(often, live)) * float64(max(operation, minOperation)))
 	}

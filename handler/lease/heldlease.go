@@ -35,6 +35,6 @@ func (h *heldLease) draw(amount int64) int64 {
 }
 
 // isSourceOf reports whether a call's hold was taken from this lease.
-func (h *heldLease) isSourceOf(c Hold, epoch string) bool {
-	return h.open && c.epoch == epoch && c.Window == h.window && c.period.Equal(h.period)
+func (h *heldLease) isSourceOf(hold Hold, epoch string) bool {
+	return h.open && hold.epoch == epoch && hold.Window == h.window && hold.period.Equal(h.period)
 }

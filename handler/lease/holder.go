@@ -50,11 +50,11 @@ type Hold struct {
 }
 
 // Held returns the amount that the call is charged until it is settled.
-func (c Hold) Held() int64 { return c.Amount + c.excess }
+func (h Hold) Held() int64 { return h.Amount + h.excess }
 
 // counted returns what the call counts for until it is settled: what it is charged,
 // and what it owes for being admitted without the store.
-func (c Hold) counted() int64 { return c.owed + c.Held() }
+func (h Hold) counted() int64 { return h.owed + h.Held() }
 
 // Reserve reserves an amount of the lease. It reports whether the lease has that
 // much and may still be spent.
@@ -74,9 +74,9 @@ func (h *Holder) Left(now time.Time) int64 {
 	return h.lease.left
 }
 
-// MustReport reports whether something must be written to the counter, or will
-// have to be once the write in flight is applied.
-func (h *Holder) MustReport() bool {
+// mustReport reports whether something must be written to the counter, or will have to
+// be once the write in flight is applied.
+func (h *Holder) mustReport() bool {
 	p := &h.reports.pending
 	return h.lease.reserved != 0 || p.excess != 0 || len(p.refunds) > 0 || h.inFlight != nil && h.inFlight.undone != 0
 }
@@ -94,8 +94,8 @@ func (h *Holder) Excess() int64 {
 // known to have delivered.
 func (h *Holder) Unwritten() int64 {
 	sum := h.lease.reserved + h.reports.pending.sum()
-	if b := h.inFlight; b != nil {
-		sum += b.reserved + b.report.sum() - b.undone
+	if w := h.inFlight; w != nil {
+		sum += w.reserved + w.report.sum() - w.undone
 	}
 	return sum
 }

@@ -87,14 +87,14 @@ func (p *jointPart) leave(at Moment, a *Agent) {
 }
 
 // take takes what the prospect says that the call may take.
-func (p *jointPart) take(at Moment, a *Agent, found *prospect) Answer {
+func (p *jointPart) take(at Moment, a *Agent, outcome *prospect) Answer {
 	p.state = notQueued
-	granted := found.decision.Verdict == limit.Granted // false if it fits only because it is in shadow
+	granted := outcome.decision.Verdict == limit.Granted // false if it fits only because it is in shadow
 	if granted {
 		a.queue.remove(p.call.id)
 	}
-	answer := a.conclude(&p.call, found, at.Time)
-	if granted && !found.withoutStore {
+	answer := a.conclude(&p.call, outcome, at.Time)
+	if granted && !outcome.withoutStore {
 		a.retry(at.Time)
 	}
 	return answer

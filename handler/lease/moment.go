@@ -11,7 +11,7 @@ type Moment struct {
 
 // A StoreState is the state of the store, as all counters of an instance see it.
 type StoreState struct {
-	Down      bool
+	Down      bool          // operations fail, or take too long
 	Untried   bool          // no operation has tried the store lately although it is Down: the next call tries it
 	Operation time.Duration // the mean time of an operation
 }

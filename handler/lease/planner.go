@@ -113,7 +113,7 @@ func (p *planner) spare() int64 {
 // unsaved reports whether anything would be lost with this agent: something to report
 // or to return, or a write of unknown outcome.
 func (p *planner) unsaved() bool {
-	return p.holder.MustReport() || p.holder.inFlight != nil || p.spare() > 0
+	return p.holder.mustReport() || p.holder.inFlight != nil || p.spare() > 0
 }
 
 // Closed reports whether a closing agent has nothing left to write or to answer.

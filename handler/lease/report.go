@@ -65,61 +65,61 @@ type booking struct {
 // vanish in any case.
 const maxBookings = 4
 
-func (o *reports) clone() reports {
-	copied := *o
-	copied.pending.refunds = slices.Clone(o.pending.refunds)
-	copied.bookings = slices.Clone(o.bookings)
+func (r *reports) clone() reports {
+	copied := *r
+	copied.pending.refunds = slices.Clone(r.pending.refunds)
+	copied.bookings = slices.Clone(r.bookings)
 	return copied
 }
 
 // take returns the pending report and its number, and begins the next one.
-func (o *reports) take() (report, int64) {
-	taken, number := o.pending, o.number
-	o.pending = report{}
-	o.number++
+func (r *reports) take() (report, int64) {
+	taken, number := r.pending, r.number
+	r.pending = report{}
+	r.number++
 	return taken, number
 }
 
 // book records where the excess of a write's report was charged, which includes the
 // excess of failed writes before it.
-func (o *reports) book(b *Write, epoch string) {
-	entry := booking{o.lastBooked(), b.number, b.Row.Window, b.Row.PeriodStart, epoch}
-	if n := len(o.bookings); n > 0 {
-		newest := &o.bookings[n-1]
+func (r *reports) book(w *Write, epoch string) {
+	entry := booking{r.lastBooked(), w.number, w.Row.Window, w.Row.PeriodStart, epoch}
+	if n := len(r.bookings); n > 0 {
+		newest := &r.bookings[n-1]
 		if newest.window == entry.window && newest.epoch == epoch && newest.period.Equal(entry.period) {
 			newest.last = entry.last
 			return
 		}
 		if n == maxBookings {
-			o.bookings = append(o.bookings[:0], o.bookings[1:]...)
+			r.bookings = append(r.bookings[:0], r.bookings[1:]...)
 		}
 	}
-	o.bookings = append(o.bookings, entry)
+	r.bookings = append(r.bookings, entry)
 }
 
 // lastBooked returns the number of the last report whose excess is charged;
 // -1: none.
-func (o *reports) lastBooked() int64 {
-	if len(o.bookings) == 0 {
+func (r *reports) lastBooked() int64 {
+	if len(r.bookings) == 0 {
 		return -1
 	}
-	return o.bookings[len(o.bookings)-1].last
+	return r.bookings[len(r.bookings)-1].last
 }
 
 // undo takes back excess of a report: from the pending report if no write carries the
 // excess yet, or as a refund to the minute it was charged to. If a write in flight
 // carries it, the write notes the amount until its outcome is known.
-func (o *reports) undo(number, amount int64, flight *Write, epoch string) {
+func (r *reports) undo(number, amount int64, flight *Write, epoch string) {
 	switch {
 	case amount == 0:
-	case number > o.lastBooked() && flight != nil && number <= flight.number:
+	case number > r.lastBooked() && flight != nil && number <= flight.number:
 		flight.undone += amount
-	case number > o.lastBooked():
-		o.pending.excess -= amount
+	case number > r.lastBooked():
+		r.pending.excess -= amount
 	default:
-		for _, entry := range o.bookings {
+		for _, entry := range r.bookings {
 			if number > entry.after && number <= entry.last && entry.epoch == epoch {
-				o.pending.addRefund(refund{entry.window, entry.period, amount})
+				r.pending.addRefund(refund{entry.window, entry.period, amount})
 			}
 		}
 	}

@@ -57,7 +57,7 @@ func (s *schedule) reportWithin(live int) time.Duration {
 // call.
 func (s *schedule) reportAt(h *Holder, spare int64, live int) time.Time {
 	switch {
-	case !s.next.since.IsZero() && h.MustReport():
+	case !s.next.since.IsZero() && h.mustReport():
 		return s.next.since.Add(s.reportWithin(live))
 	case spare > 0:
 		return s.lastCall.Add(s.reportWithin(live))

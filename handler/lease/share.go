@@ -43,8 +43,8 @@ func (s *share) admit(amount int64) Hold {
 // adjust changes what a call counts for in the share. An increase counts in the
 // running minute, as any debt does; a decrease counts only if that is the minute when
 // the call was admitted.
-func (s *share) adjust(c Hold, change int64, now time.Time) {
-	if c.owedMinute > 0 && s.current(now) && (change > 0 || c.owedMinute == s.minute) {
+func (s *share) adjust(hold Hold, change int64, now time.Time) {
+	if hold.owedMinute > 0 && s.current(now) && (change > 0 || hold.owedMinute == s.minute) {
 		s.spent = max(0, s.spent+change)
 	}
 }

@@ -39,15 +39,15 @@ func Horizon(live int) time.Duration {
 // instance counts as live.
 func Expiry(live int, now time.Time) time.Time { return now.Add(2*Horizon(live) + time.Second) }
 
-// Demand keeps moving averages of the amounts that calls ask of an instance.
-type Demand struct {
+// demand keeps moving averages of the amounts that calls ask of an instance.
+type demand struct {
 	rate float64 // amount a second
 	mean float64 // amount a call
 	last time.Time
 }
 
-// AddCall records the amount that a call asks for.
-func (d *Demand) AddCall(amount int64, now time.Time) {
+// addCall records the amount that a call asks for.
+func (d *demand) addCall(amount int64, now time.Time) {
 	if d.last.IsZero() {
 		d.mean = float64(amount)
 	}
@@ -56,13 +56,13 @@ func (d *Demand) AddCall(amount int64, now time.Time) {
 	d.last = now
 }
 
-// AddExcess records the amount that a call used beyond what it asked for.
-func (d *Demand) AddExcess(amount int64, now time.Time) {
+// addExcess records the amount that a call used beyond what it asked for.
+func (d *demand) addExcess(amount int64, now time.Time) {
 	d.rate = d.decayed(now) + float64(amount)/demandMemory.Seconds()
 	d.last = now
 }
 
-func (d *Demand) decayed(now time.Time) float64 {
+func (d *demand) decayed(now time.Time) float64 {
 	if d.last.IsZero() || now.Before(d.last) {
 		return d.rate
 	}
@@ -70,19 +70,19 @@ func (d *Demand) decayed(now time.Time) float64 {
 }
 
 // expected returns the amount that calls will probably ask for within a time.
-func (d *Demand) expected(span time.Duration, now time.Time) int64 {
+func (d *demand) expected(span time.Duration, now time.Time) int64 {
 	if now.Sub(d.last) >= maxDemandAge {
 		return 0
 	}
 	return int64(min(d.decayed(now)*span.Seconds(), maxAmount))
 }
 
-// Size returns the amount that the holder should have leased after a write, and
+// sizeLease returns the amount that the holder should have leased after a write, and
 // whether the counter's amount is scarce. If so, an instance leases only what its
 // queued calls ask for, so that the rest goes to instances that have calls for it.
-func (d *Draft) Size(demand *Demand, live int) (lease int64, scarce bool) {
+func (d *Draft) sizeLease(demand *demand, live int) (lease int64, scarce bool) {
 	r := &d.Row
-	pool := d.MaxLease()
+	pool := d.maxLease()
 	share := (pool - d.lease) / int64(max(live, 1))
 	if r.PerMinute > 0 {
 		share = max(share, int64(minShare*float64(r.PerMinute))/int64(max(live, 1)))
@@ -100,7 +100,7 @@ const lowShare = 15
 
 // sizing decides how large this instance's leases are, and when they are renewed.
 type sizing struct {
-	demand     Demand
+	demand     demand
 	leased     int64 // amount of the lease when it was taken
 	renewBelow int64 // the lease is renewed when less than this is left
 	scarce     bool  // the last write found the counter's amount scarce

@@ -69,12 +69,12 @@ func (r *Row) join(id string) (*Slot, error) {
 	return &r.Slots[len(r.Slots)-1], nil
 }
 
-// Reclaim declares instances dead whose slots expired more than reclaimMargin ago,
-// except the one with slot id but, and drops expired tombstones. It returns what the
-// dead instances had leased.
-func (r *Row) Reclaim(but string, now time.Time) (forfeited Forfeit) {
+// Reclaim declares instances dead whose slots expired more than 10 seconds ago, except
+// the one with the slot ownID, and drops expired tombstones. It returns what the dead
+// instances had leased.
+func (r *Row) Reclaim(ownID string, now time.Time) (forfeited Forfeit) {
 	for i := range r.Slots {
-		if slot := &r.Slots[i]; !slot.Gone && slot.ID != but && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
+		if slot := &r.Slots[i]; !slot.Gone && slot.ID != ownID && now.Unix() > slot.Expiry+int64(reclaimMargin/time.Second) {
 			forfeited.add(slot.Leased)
 			r.retire(slot, now)
 		}

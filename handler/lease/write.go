@@ -7,7 +7,7 @@ import (
 )
 
 // A Draft is a write that is being built: the row with everything that its holder
-// has to report. The holder is unchanged until Commit.
+// has to report. The holder keeps its lease and its reports until Commit.
 type Draft struct {
 	Row       Row
 	now       time.Time
@@ -57,7 +57,7 @@ func applyReport(r *Row, slot *Slot, h *heldLease) (lease, returned int64, close
 
 // MaxLease returns the most that the holder may have leased after this write. Below
 // zero, it is a debt.
-func (d *Draft) MaxLease() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
+func (d *Draft) maxLease() int64 { return d.Row.Left(d.Row.Limits, d.lease) }
 
 // Granted returns the sum of the amounts granted.
 func (d *Draft) Granted() int64 { return d.granted }
@@ -76,19 +76,19 @@ func (d *Draft) decideBeside(ask limit.Ask, asked int64) limit.Decision {
 
 // A Write is a write of a row. It stays the same however often it is sent.
 type Write struct {
-	Row       Row
-	Built     time.Time
-	Forfeited Forfeit // by instances that this write declares dead
+	Row       Row       // as it is to be stored
+	Built     time.Time // of the Commit that built it
+	Forfeited Forfeit   // by instances that this write declares dead
 
 	id           string
 	seq          int64
-	joined       bool // it is not the slot's first write
-	reserved     int64
-	returned     int64 // amount of the lease
-	report       report
-	number       int64 // of the report
-	undone       int64 // amount of its excess, taken back since it was built
-	alertPercent int   // percent of the quota that it is the first to reach; 0: none
+	joined       bool   // it is not the slot's first write
+	reserved     int64  // amount that calls reserved of the lease since the write before
+	returned     int64  // amount of the lease that it gives back
+	report       report // carried beside the lease
+	number       int64  // of the report
+	undone       int64  // amount of the report's excess that was taken back since it was built
+	alertPercent int    // percent of the quota that it is the first to reach; 0: none
 }
 
 // Commit turns a draft into a write that leaves the holder with a lease of this
@@ -110,37 +110,37 @@ func (h *Holder) Commit(d *Draft, lease int64, expiry time.Time, newID func() st
 	}
 	h.slot.seq++
 	r.Rev++
-	lease = max(0, min(lease, d.MaxLease()))
+	lease = max(0, min(lease, d.maxLease()))
 	slot.Seq, slot.Window, slot.Leased, slot.Expiry = h.slot.seq, r.Window, lease, expiry.Unix()
 	r.sumLeases()
 	r.Trim(r.Limits)
-	body := &Write{Row: *r, Built: d.now, Forfeited: d.forfeited, id: h.slot.id, seq: h.slot.seq, joined: h.slot.joined, reserved: h.lease.reserved}
-	body.report, body.number = h.reports.take()
+	w := &Write{Row: *r, Built: d.now, Forfeited: d.forfeited, id: h.slot.id, seq: h.slot.seq, joined: h.slot.joined, reserved: h.lease.reserved}
+	w.report, w.number = h.reports.take()
 	if d.closes {
-		body.returned = d.returned
+		w.returned = d.returned
 		h.lease.left, h.lease.open = 0, false
 	} else if d.lease > lease {
-		body.returned = d.lease - lease
-		h.lease.left -= body.returned
+		w.returned = d.lease - lease
+		h.lease.left -= w.returned
 	}
-	h.lease.reserved, h.inFlight = 0, body
-	return body, nil
+	h.lease.reserved, h.inFlight = 0, w
+	return w, nil
 }
 
 // Charges returns what the write charges, less what it gives back.
-func (b *Write) Charges() int64 { return b.reserved + b.report.sum() - b.undone }
+func (w *Write) charges() int64 { return w.reserved + w.report.sum() - w.undone }
 
 // givesBack reports whether there is a write that leaves the row with more once it is
 // applied.
-func (b *Write) givesBack() bool {
-	return b != nil && (b.returned > 0 || b.reserved < 0 || len(b.report.refunds) > 0)
+func (w *Write) givesBack() bool {
+	return w != nil && (w.returned > 0 || w.reserved < 0 || len(w.report.refunds) > 0)
 }
 
 // MakeLast makes the write its holder's last, by making the slot a tombstone. It does
 // nothing if the write leaves a lease.
-func (b *Write) MakeLast() {
-	if slot := b.Row.Slots.find(b.id); slot.Leased == 0 {
-		*slot = tombstone(*slot, b.Built)
+func (w *Write) MakeLast() {
+	if slot := w.Row.Slots.find(w.id); slot.Leased == 0 {
+		*slot = tombstone(*slot, w.Built)
 	}
 }
 
@@ -150,19 +150,19 @@ func (h *Holder) Applied() { h.takeLease(&h.inFlight.Row) }
 // takeLease ends the write in flight, which was applied, and takes the lease from the
 // holder's slot in the written row or a later one.
 func (h *Holder) takeLease(r *Row) {
-	b := h.inFlight
+	w := h.inFlight
 	h.inFlight, h.slot.joined = nil, true
 	h.lease.latestWindow = max(h.lease.latestWindow, r.Window)
-	if b.report.excess > 0 {
-		h.reports.book(b, b.Row.Epoch)
-		h.reports.undo(b.number, b.undone, nil, h.epoch)
+	if w.report.excess > 0 {
+		h.reports.book(w, w.Row.Epoch)
+		h.reports.undo(w.number, w.undone, nil, h.epoch)
 	}
-	slot := r.Slots.find(b.id)
+	slot := r.Slots.find(w.id)
 	if slot == nil || slot.Gone {
 		h.loseLease()
 		return
 	}
-	h.lease.open, h.lease.window, h.lease.period, h.lease.expiry = true, slot.Window, b.Row.PeriodStart, slot.Expiry
+	h.lease.open, h.lease.window, h.lease.period, h.lease.expiry = true, slot.Window, w.Row.PeriodStart, slot.Expiry
 	h.lease.left = slot.Leased - h.lease.reserved
 }
 
@@ -172,16 +172,16 @@ func (h *Holder) takeLease(r *Row) {
 // still arrive, and known is false. After MaxDoubt nobody can tell, and what it carried
 // is dropped instead of being reported again.
 func (h *Holder) Resolve(r *Row, changed bool, now time.Time) (known, applied bool) {
-	b := h.inFlight
-	if slot := r.Slots.find(b.id); slot != nil && slot.Seq >= b.seq {
+	w := h.inFlight
+	if slot := r.Slots.find(w.id); slot != nil && slot.Seq >= w.seq {
 		h.takeLease(r)
 		h.Observe(r)
 		return true, true
 	}
 	switch {
-	case now.Sub(b.Built) > MaxDoubt:
+	case now.Sub(w.Built) > MaxDoubt:
 		h.inFlight = nil
-		h.reports.book(b, "")
+		h.reports.book(w, "")
 		h.slot, h.lease = identity{}, heldLease{latestWindow: h.lease.latestWindow}
 	case changed:
 		h.takeBack()
@@ -195,14 +195,14 @@ func (h *Holder) Resolve(r *Row, changed bool, now time.Time) (known, applied bo
 // takeBack ends a write that was not applied and never will be: what it carried must
 // be reported again.
 func (h *Holder) takeBack() {
-	b := h.inFlight
+	w := h.inFlight
 	h.inFlight = nil
-	b.report.add(h.reports.pending)
-	b.report.excess -= b.undone
-	h.reports.pending = b.report
-	if !b.joined {
+	w.report.add(h.reports.pending)
+	w.report.excess -= w.undone
+	h.reports.pending = w.report
+	if !w.joined {
 		return
 	}
-	h.lease.reserved += b.reserved
-	h.lease.left += b.returned // a lease that the write closed stays closed: no call may spend it
+	h.lease.reserved += w.reserved
+	h.lease.left += w.returned // a lease that the write closed stays closed: no call may spend it
 }

@@ -26,7 +26,8 @@ type Balance struct {
 	Given Spans // minutes from Window on of which a fast clock has already given out the credit
 }
 
-// NewBalance returns the balance of a counter to which nothing was charged.
+// NewBalance returns the balance of a new counter: nothing is charged to it, and it has
+// the minute's amount without the burst.
 func NewBalance(l Limits, now time.Time) Balance {
 	b := Balance{Window: Minute(now), Credit: l.PerMinute}
 	if l.Quota > 0 {
@@ -109,8 +110,8 @@ func (b *Balance) OpenMinute(l Limits, minute int64) {
 	b.Given = b.Given.Since(minute)
 }
 
-// OpenPeriod opens a period to which this much was charged already. Leases
-// count as charged to the one before.
+// OpenPeriod opens a period to which an amount was charged already. Outstanding leases
+// count as charged to the period before.
 func (b *Balance) OpenPeriod(start time.Time, spent int64) {
 	b.PeriodStart, b.PeriodSpent, b.PeriodLeased = start, spent, 0
 }
@@ -139,11 +140,11 @@ func (b Balance) At(l Limits, now time.Time) Balance {
 	return b
 }
 
-// Charge charges tokens to the minute and to the period.
-func (b *Balance) Charge(l Limits, tokens int64) {
-	b.Spent += tokens
+// Charge charges an amount to the minute and to the period.
+func (b *Balance) Charge(l Limits, amount int64) {
+	b.Spent += amount
 	if l.Quota > 0 {
-		b.PeriodSpent += tokens
+		b.PeriodSpent += amount
 	}
 }
 

@@ -39,7 +39,7 @@ const (
 // period.
 type Limits struct {
 	PerMinute int64  // amount for a minute; 0: no limit
-	Burst     int64  // most of the unused amount that is carried into later minutes
+	Burst     int64  // most unused amount that is carried into later minutes
 	Quota     int64  // amount for a Period; 0: no limit
 	Period    Period // of Quota
 	Version   int64  // only limits of a higher version replace a counter's

@@ -7,8 +7,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// counted returns what a call counts for in a counter until it is
-// settled, as far as the counter knows.
+// counted returns the amount that a call counts for in a counter until it is settled.
 func (n *need) counted() int64 {
 	if !n.held || n.uncharged {
 		return 0
@@ -19,7 +18,7 @@ func (n *need) counted() int64 {
 	return n.hold.Held()
 }
 
-// reserve lets a call ask all its counters.
+// reserve begins a call, which asks all of its counters.
 func (s *state) reserve(i int, ask int64, way int) {
 	w := s.world
 	onDown := limit.FailClosed
@@ -40,7 +39,7 @@ func (s *state) reserve(i int, ask int64, way int) {
 	}
 }
 
-// ask lets a call ask one counter.
+// ask asks one counter for a call.
 func (s *state) ask(n, c int) {
 	w, k := s.world, s.calls[n]
 	at, p := s.moment(k.owner), s.own(k.owner, c)
@@ -54,7 +53,7 @@ func (s *state) ask(n, c int) {
 		terms.MaxWait *= 3
 	case TakesAll:
 		if s.down {
-			terms.PerMinute *= 4 // of which it takes the quarter of one of four
+			terms.PerMinute *= 4 // so that its quarter of a limit that it doesn't know is all of it
 		}
 	case RefusedForGood:
 		if s.refusedBefore(n) {
@@ -78,7 +77,7 @@ func (s *state) ask(n, c int) {
 	}
 }
 
-// hear takes an agent's news, as a driver does after each event.
+// hear takes an agent's News, as its driver does after each event.
 func (s *state) hear(i, c int) {
 	p := &s.instances[i].parts[c]
 	p.agent.Expire(s.moment(i))
@@ -95,19 +94,19 @@ func (s *state) hear(i, c int) {
 	}
 }
 
-// tell notes that a percent of the quota was told.
+// noteAlert records an alert for a percent of the quota.
 func (s *state) noteAlert(c, percent int) {
 	if percent == 0 {
 		return
 	}
 	b := s.bookOf(c)
 	if slices.Contains(b.alerts, percent) {
-		s.fail("alerts", "%d percent were told twice", percent)
+		s.fail("alerts", "got a second alert for %d percent, want one", percent)
 	}
 	b.alerts = append(slices.Clone(b.alerts), percent)
 }
 
-// settleAnswer takes the answer that one of a call's counters gave.
+// settleAnswer handles the Answer that decides one of a call's parts.
 func (s *state) settleAnswer(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	need := &k.needs[c]
@@ -139,8 +138,8 @@ func (s *state) allHeld(n int) bool {
 	return true
 }
 
-// withdraw gives back what a call was granted by counters other than this one,
-// and takes it out of their queues.
+// withdraw gives back what a call was granted by other counters than this one, and takes
+// it out of their queues.
 func (s *state) withdraw(n, but int) {
 	for c := range s.calls[n].needs {
 		switch need := s.calls[n].needs[c]; {
@@ -165,7 +164,7 @@ func (s *state) giveBack(n, c int) {
 	s.hear(k.owner, c)
 }
 
-// leave lets a caller leave while its call waits.
+// leave has a caller leave while its call waits.
 func (s *state) leave(n int) {
 	s.calls[n].phase = left
 	i := s.calls[n].owner
@@ -209,7 +208,7 @@ func (s *state) settle(n int, used int64) {
 // allExcess returns the excess that no write is known to have delivered.
 func (h holding) allExcess() int64 { return h.excess + h.flight.excess - h.flight.undone }
 
-// raise charges an open call more than it holds.
+// raise charges an open call this much more than it holds.
 func (s *state) raise(n int, more int64) {
 	s.calls[n].raised = true
 	i := s.calls[n].owner
@@ -226,7 +225,7 @@ func (s *state) raise(n int, more int64) {
 	}
 }
 
-// cancel gives a call up.
+// cancel cancels an open call.
 func (s *state) cancel(n int) {
 	s.calls[n].phase = refused
 	for c := range s.calls[n].needs {

@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// check checks all invariants.
+// check checks everything that must hold in a state.
 func (s *state) check() {
 	s.checkJoints()
 	s.checkQuestions()
@@ -23,13 +23,13 @@ func (s *state) check() {
 			s.checkQueue(i, c)
 		}
 		if r := &s.rows[c]; r.exists && !r.row.Plausible(s.world.last().Add(max(0, s.world.Trouble.ClockError))) {
-			s.fail("I2", "the counter is implausible: %+v", r.row)
+			s.fail("I2", "got the implausible row %+v, want a plausible one", r.row)
 		}
 	}
 }
 
-// net returns what a call is charged to the minute of its lease: what
-// it holds, and once its use is known, no more than that.
+// net returns what a call is charged to the minute of its lease: what it has reserved
+// of it, or less if it turns out to use less.
 func (k *call) net(c int) int64 {
 	need := &k.needs[c]
 	switch {
@@ -43,7 +43,7 @@ func (k *call) net(c int) int64 {
 	return need.hold.Amount
 }
 
-// charge returns what a call is charged in a counter altogether.
+// charge returns what a call is charged in a counter in all.
 func (k *call) charge(c int) int64 {
 	need := &k.needs[c]
 	switch {
@@ -57,13 +57,13 @@ func (k *call) charge(c int) int64 {
 	return need.hold.Held()
 }
 
-// perMinute returns the highest limit of a minute.
+// perMinute returns the highest limit that applied in a minute.
 func (b *books) perMinute(m int64) (most int64) {
 	for i, one := range b.perMinutes {
 		if one.from > m {
 			break
 		}
-		if one.from == m && i > 0 { // adopted in this minute: the ones before count too
+		if one.from == m && i > 0 { // adopted in this minute: earlier limits applied in it too
 			most = max(most, one.perMinute)
 		} else {
 			most = one.perMinute
@@ -72,8 +72,8 @@ func (b *books) perMinute(m int64) (most int64) {
 	return most
 }
 
-// checkLimits checks I1: the charges of a minute, of successive minutes, and
-// of a period.
+// checkLimits checks I1: the charges of each minute, of successive minutes, and of each
+// period are within the limits.
 func (s *state) checkLimits(c int) {
 	w, b := s.world, &s.books[c]
 	if b.deleted {
@@ -103,17 +103,19 @@ func (s *state) checkLimits(c int) {
 	}
 	for _, n := range periods {
 		if w.Limits.Quota > 0 && n > w.Limits.Quota {
-			s.fail("I1", "a period was charged %d of a quota of %d", n, w.Limits.Quota)
+			s.fail("I1", "got %d charged to a period, want at most the quota of %d", n, w.Limits.Quota)
 		}
 	}
 }
 
-// checkMinute checks a minute, and those before it, and returns its credit.
+// checkMinute checks the charges of a minute, and of each row of minutes that ends with
+// it. credit is that of the minute before, charged what was charged to each minute. It
+// returns the minute's credit.
 func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int64 {
 	w, b := s.world, &s.books[c]
 	if m > 0 {
 		debt := b.excess[m-1]
-		if b.repaired || w.Callers.Raise > 0 { // it may be charged after a later minute was spent, or taken back
+		if b.repaired || w.Callers.Raise > 0 { // the debt may be charged only after a later minute was spent, or be taken back
 			debt = 0
 		}
 		credit = min(b.perMinute(m)+w.Limits.Burst, credit-charged[m-1]-debt+b.perMinute(m))
@@ -121,23 +123,23 @@ func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int
 		credit += b.perMinute(0) - w.Limits.PerMinute
 	}
 	if charged[m] > max(0, credit) {
-		s.fail("I1", "minute %d was charged %d of a credit of %d", m, charged[m], credit)
+		s.fail("I1", "got %d charged to minute %d, want at most its credit of %d", charged[m], m, credit)
 	}
 	sum, most := int64(0), w.Limits.Burst
 	for k := m; k >= 0; k-- {
 		sum += charged[k]
 		most += b.perMinute(k)
 		if sum > most {
-			s.fail("I1", "minutes %d to %d were charged %d, and may be %d", k, m, sum, most)
+			s.fail("I1", "got %d charged to minutes %d to %d, want at most %d", sum, k, m, most)
 		}
 	}
 	return credit
 }
 
-// checkAccount checks I2 with the quota's account, which knows no minutes:
-// charges less refunds equal what was settled, reserved and forfeited, less
-// what isn't reported yet. So each token is charged once, whatever happens,
-// and nothing stays charged for a call that was refused or whose caller left.
+// checkAccount checks I2 by the quota, which has one sum for all minutes: charges less
+// refunds equal what was settled, reserved and forfeited, less what isn't reported yet.
+// So each token is charged once, whatever happens, and nothing stays charged for a call
+// that was refused or whose caller left.
 func (s *state) checkAccount(c int) {
 	b, r := &s.books[c], &s.rows[c]
 	if b.deleted || b.repaired || !r.exists || s.world.Limits.Quota == 0 || s.world.turnsPeriod() {
@@ -155,7 +157,7 @@ func (s *state) checkAccount(c int) {
 		}
 	}
 	if r.row.PeriodSpent != must {
-		s.fail("I2", "the period was charged %d, want %d", r.row.PeriodSpent, must)
+		s.fail("I2", "got %d charged to the period, want %d", r.row.PeriodSpent, must)
 	}
 }
 
@@ -164,23 +166,22 @@ func (w *World) turnsPeriod() bool {
 	return !w.Limits.Period.Start(w.Start).Equal(w.Limits.Period.Start(w.last().Add(max(0, w.Trouble.ClockError))))
 }
 
-// checkAlerts checks that what the row says was told has been told, or will be by the
-// instance whose write that was.
+// checkAlerts checks that there was an alert for the percent in the row, or that an
+// instance may yet learn that its write was applied, and give it.
 func (s *state) checkAlerts(c int) {
-	told := int(s.rows[c].row.Alerted)
-	waits := slices.ContainsFunc(s.instances, func(n instance) bool { return len(n.parts) > 0 && n.parts[c].landed })
-	if told > 0 && !waits && s.happened.Crashes == 0 && !slices.Contains(s.books[c].alerts, told) {
-		s.fail("alerts", "nobody was told of %d percent", told)
+	percent := int(s.rows[c].row.Alerted)
+	pending := slices.ContainsFunc(s.instances, func(n instance) bool { return len(n.parts) > 0 && n.parts[c].landed })
+	if percent > 0 && !pending && s.happened.Crashes == 0 && !slices.Contains(s.books[c].alerts, percent) {
+		s.fail("alerts", "got no alert for %d percent, want one", percent)
 	}
 }
 
-// checkLease is I3: what an instance holds was leased to it, and it has spent no
-// more.
+// checkLease checks I3: what an instance holds or has reserved was leased to it.
 func (s *state) checkLease(i, c int) {
 	p := &s.instances[i].parts[c]
 	h := holdingOf(&p.agent)
 	if h.left < 0 {
-		s.fail("I3", "instance %d holds %d tokens", i, h.left)
+		s.fail("I3", "got %d left of the lease of instance %d, want 0 or more", h.left, i)
 	}
 	if !s.rows[c].exists || !h.joined || h.left == 0 {
 		return
@@ -191,23 +192,23 @@ func (s *state) checkLease(i, c int) {
 	}
 	for _, slot := range s.rows[c].row.Slots {
 		if slot.ID == h.id && !slot.Gone && h.left+reserved+given > slot.Leased {
-			s.fail("I3", "instance %d holds %d and reserved %d of a lease of %d", i, h.left+given, reserved, slot.Leased)
+			s.fail("I3", "got %d held and %d reserved by instance %d, want no more than its lease of %d", h.left+given, reserved, i, slot.Leased)
 		}
 	}
 }
 
-// checkReport checks that an agent that rests with something to report will
-// report it, whether or not another call comes.
+// checkReport checks that an agent that rests with something to report will report it,
+// even if no other call comes.
 func (s *state) checkReport(i, c int) {
 	p := &s.instances[i].parts[c]
 	h := holdingOf(&p.agent)
 	if p.op == nil && s.instances[i].stage != closed && (h.reserved != 0 || h.refunds != 0 || h.excess != 0) && p.agent.Due(s.moment(i)) >= lease.Never {
-		s.fail("reports", "instance %d never reports %d reserved, %d given back and %d beyond its lease", i, h.reserved, h.refunds, h.excess)
+		s.fail("reports", "instance %d rests for ever with %d reserved, %d refunded and %d of excess to report", i, h.reserved, h.refunds, h.excess)
 	}
 }
 
-// checkQueue checks an agent's queue while the agent rests: no call waits longer
-// than it may, or for nothing.
+// checkQueue checks the queue of an agent that rests: no call waits longer than it may
+// or for nothing (Q1), and the first call doesn't wait while it fits (Q2).
 func (s *state) checkQueue(i, c int) {
 	p, at := &s.instances[i].parts[c], s.moment(i)
 	waits := queueOf(&p.agent)
@@ -226,28 +227,28 @@ func (s *state) checkQueue(i, c int) {
 		over := at.Time.Sub(s.world.time(k.arrivedAt).Add(k.wait))
 		fits := place == first && s.known(i, c)-claims >= s.asks(n, c)
 		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.WrongTimes == 0 {
-			s.fail("Q1", "call %d waits %v longer than it may", n, over)
+			s.fail("Q1", "call %d has waited %v longer than it may", n, over)
 		}
 	}
 	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause || first < 0 {
 		return
 	}
 	if due >= lease.Never && !slices.ContainsFunc(waits, entry.settled) {
-		s.fail("Q1", "%d calls wait for nothing", len(waits))
+		s.fail("Q1", "%d calls wait, and their agent rests for ever", len(waits))
 	}
 	h, ask := holdingOf(&p.agent), s.asks(waits[first].id, c)
 	if s.world.Callers.MinAsk > 0 {
 		return
 	}
 	if usable(h, at.Time) && h.left-claims >= ask {
-		s.fail("Q2", "the first call waits for %d while its instance has %d in hand", ask, h.left-claims)
+		s.fail("Q2", "the first call waits for %d while its instance has %d of its lease", ask, h.left-claims)
 	}
 	if left := s.known(i, c) - claims; left >= ask && !h.flying {
 		s.fail("Q2", "the first call waits for %d while %d are known to be left", ask, left)
 	}
 }
 
-// asks returns what a call asks of a counter.
+// asks returns the amount that a call asks of a counter.
 func (s *state) asks(n int64, c int) int64 {
 	if more := s.world.Callers.AskElsewhere; c > 0 && more > 0 {
 		return more
@@ -259,8 +260,8 @@ func usable(h holding, now time.Time) bool {
 	return h.window >= limit.Minute(now) && now.Unix() < h.expiry
 }
 
-// known returns what a call of a node could have, as far as its
-// agent knows.
+// known returns the amount that a call at an instance could have, as far as its agent
+// knows.
 func (s *state) known(i, c int) int64 {
 	a, now := &s.instances[i].parts[c].agent, s.moment(i).Time
 	view, _ := viewOf(a)
@@ -272,8 +273,8 @@ func (s *state) known(i, c int) int64 {
 	return balance.Left(view.Limits, own)
 }
 
-// checkAnswer checks a call's answer when it is given: its order, its lease's
-// end, and that what is refused isn't there.
+// checkAnswer checks a call's Answer when it is given: that it comes in the order of the
+// queue (Q3), that its lease hasn't ended (I5), and that what it refuses isn't there (I7).
 func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	now := s.moment(k.owner).Time
@@ -293,9 +294,9 @@ func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 	}
 }
 
-// checkRefusal checks I7: a refusal means that the tokens aren't there. It
-// applies where one instance alone must know exactly what there is: in the
-// first minute, with no write in doubt, nothing forfeited, and nobody ahead.
+// checkRefusal checks I7: an amount that is refused isn't there. It is checked only when
+// a single instance must know exactly what is there: in the first minute, without faults,
+// with nothing forfeited, and with no call ahead.
 func (s *state) checkRefusal(n, c int) {
 	w, k, b := s.world, &s.calls[n], &s.books[c]
 	at := s.moment(k.owner).Time
@@ -305,7 +306,7 @@ func (s *state) checkRefusal(n, c int) {
 		return
 	}
 	credit := w.credit()
-	if w.Absent { // it was made now, and carries nothing
+	if w.Absent { // the row was made in this minute, without the burst
 		credit = w.Limits.PerMinute
 	}
 	left := min(credit, w.Limits.Quota)
@@ -315,12 +316,11 @@ func (s *state) checkRefusal(n, c int) {
 		}
 	}
 	if need := (limit.Ask{Amount: s.asks(int64(n), c), Min: w.Callers.MinAsk}).Needed(); need <= left {
-		s.fail("I7", "%d tokens were refused while %d were left", need, left)
+		s.fail("I7", "got a refusal of %d, want it granted: %d were left", need, left)
 	}
 }
 
-// ahead reports whether calls wait before a call in a counter, of which it isn't known
-// yet that they will have nothing.
+// ahead reports whether undecided calls are ahead of a call at a counter.
 func (s *state) ahead(n, c int) bool {
 	return slices.ContainsFunc(queueOf(&s.instances[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.settled() && e.id < int64(n) })
 }
@@ -329,7 +329,7 @@ func (s *state) ahead(n, c int) bool {
 type outage struct {
 	minute    int64     // when it began
 	exact     bool      // each instance knew the rows as they were, or had never read them
-	left      []int64   // of each counter
+	left      []int64   // what was left of each counter
 	neverRead int       // instances that had never read them
-	shares    [][]share // of each counter: each instance's, of what it knew, right or not
+	shares    [][]share // of each counter: each instance's share by what it knew, right or not
 }

@@ -24,18 +24,18 @@ func (d *digest) text(s string) {
 	}
 }
 
-// ignored names fields that don't distinguish states: nothing depends on the
-// number of writes or reads, or on when exactly a write was built.
+// ignored names, by type, the fields that don't distinguish states: nothing depends on
+// the number of writes or reads, or on when exactly a write was built.
 var ignored = map[string][]string{
 	"Row": {"Rev"}, "Write": {"Built"}, "knownRow": {"version", "refreshes"}, "part": {"op"},
 }
 
-// skipped tells for each type which fields don't count.
+// skipped says, for each type, which of its fields are ignored.
 var skipped = make(map[reflect.Type][]bool)
 
 func init() { collect(reflect.TypeFor[state]()) }
 
-// collect fills skipped for a type and all that it holds.
+// collect fills skipped for a type and the types of its fields and elements.
 func collect(of reflect.Type) {
 	switch of.Kind() {
 	case reflect.Pointer, reflect.Slice:
@@ -118,7 +118,7 @@ func (d *digest) fields(v reflect.Value) {
 	}
 }
 
-// key returns the same number for states whose difference can't matter.
+// key returns a hash of a state that is the same for states whose difference can't matter.
 func (s *state) key() uint64 {
 	var d digest
 	for c := range s.rows {
@@ -153,7 +153,8 @@ func (s *state) key() uint64 {
 	return uint64(d)
 }
 
-// operation adds an operation under way. Its write is also the agent's.
+// operation adds an operation under way. It leaves out the write, which is the agent's
+// write in flight.
 func (d *digest) operation(op *operation, etag lease.Version) {
 	if op == nil {
 		d.add(4)

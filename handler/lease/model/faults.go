@@ -7,8 +7,8 @@ import (
 	"tollgate/handler/lease"
 )
 
-// crash ends a node, and starts another in its place. Its writes may still
-// arrive.
+// crash ends an instance, and starts another in its place. The writes of the first may
+// still arrive.
 func (s *state) crash(i int) {
 	s.happened.Crashes++
 	for c := range s.instances[i].parts {
@@ -26,8 +26,8 @@ func (s *state) crash(i int) {
 	s.instances[i].stage, s.instances[i].aged = serving, false
 }
 
-// orphan gives up what a node's agent had to report. One write of its may be
-// on its way.
+// orphan drops what an agent has to report, as its instance crashes. One of its writes
+// may still be on its way.
 func (s *state) orphan(i, c int) {
 	p := &s.instances[i].parts[c]
 	dropped, h := s.unreported(i, c), holdingOf(&p.agent)
@@ -39,9 +39,9 @@ func (s *state) orphan(i, c int) {
 			carried = len(s.messages) - 1
 		}
 		if carried >= 0 {
-			s.messages[carried].orphan = says + h.flight.undone // its node can't take that back any more
+			s.messages[carried].orphan = says + h.flight.undone // the instance can't take back the excess any more
 			dropped -= s.messages[carried].orphan
-			for m := len(s.messages) - 1; m > carried; m-- { // copies change nothing
+			for m := len(s.messages) - 1; m > carried; m-- { // further copies of the write change nothing
 				if s.messages[m].counter == c && s.messages[m].instance == i {
 					s.messages = slices.Delete(s.messages, m, m+1)
 				}
@@ -51,7 +51,7 @@ func (s *state) orphan(i, c int) {
 	s.bookOf(c).dropped += dropped
 }
 
-// stop begins to stop a node, as on SIGTERM.
+// stop begins to stop an instance, as on SIGTERM.
 func (s *state) stop(i int) {
 	s.happened.Stops++
 	s.instances[i].stage = closing
@@ -61,7 +61,7 @@ func (s *state) stop(i int) {
 	}
 }
 
-// exit ends a node that has stopped, if it has nothing left to do.
+// exit ends a stopping instance, if it has nothing left to do.
 func (s *state) exit(i int) bool {
 	at := s.moment(i)
 	for c := range s.instances[i].parts {
@@ -75,22 +75,21 @@ func (s *state) exit(i int) bool {
 	}
 	for c := range s.instances[i].parts {
 		if a := &s.instances[i].parts[c].agent; a.Unwritten() != 0 || holdingOf(a).left != 0 || len(queueOf(a)) > 0 {
-			s.fail("SIGTERM", "node %d ended with %d tokens unwritten, %d leased, %d calls in its queue", i, a.Unwritten(), holdingOf(a).left, len(queueOf(a)))
+			s.fail("SIGTERM", "instance %d ended with %d unwritten, %d leased and %d queued calls, want none of these", i, a.Unwritten(), holdingOf(a).left, len(queueOf(a)))
 		}
 	}
 	s.instances[i].stage = closed
 	return true
 }
 
-// fall takes the store down. Operations under way fail.
+// storeFails takes the store down. Operations under way fail.
 func (s *state) storeFails() {
 	s.happened.Outages++
 	s.down = true
 	s.outage = s.shares()
 }
 
-// reclaim lets another instance declare one dead at any time, as if its lease
-// had expired long ago.
+// reclaim declares an instance dead, as if its lease had expired long ago.
 func (s *state) reclaim(c, slot int) {
 	s.happened.Reclaims++
 	next := s.rows[c].row.Clone()
@@ -110,7 +109,8 @@ func (s *state) reclaim(c, slot int) {
 	s.invalidate(c)
 }
 
-// purge drops a tombstone, an hour after its instance was declared dead.
+// purge drops a tombstone, as happens an hour after it was made. It returns false if that
+// is impossible.
 func (s *state) purge(c, slot int) bool {
 	s.happened.Purges++
 	next := s.rows[c].row.Clone()
@@ -121,7 +121,7 @@ func (s *state) purge(c, slot int) bool {
 				return false
 			}
 			s.instances[i].aged = true
-			if s.world.Callers.Raise > 0 { // nobody knows then where a raise was charged, so it can't be taken back
+			if s.world.Callers.Raise > 0 { // nobody knows whether the raise was charged, so it can't be taken back
 				s.bookOf(c).repaired = true
 			}
 			s.instances[i].uptime += 2 * lease.MaxDoubt
@@ -134,8 +134,8 @@ func (s *state) purge(c, slot int) bool {
 	return true
 }
 
-// remove deletes a counter. A write that is still in doubt will be reported to
-// the next one.
+// remove deletes a counter's row. What a write of unknown outcome reported will be
+// reported to the next row.
 func (s *state) remove(c int) {
 	for i := range s.instances {
 		if p := &s.instances[i].parts[c]; p.landed && (p.op == nil || !p.op.done) {

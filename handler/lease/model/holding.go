@@ -8,9 +8,8 @@ import (
 	"tollgate/handler/lease"
 )
 
-// A holding is read from an agent's private fields, so that the books are
-// checked against what it really holds, and lease needs no code for the
-// model.
+// A holding is what an agent holds, read from its private fields by reflection: so the
+// books are checked against what it really holds, and lease needs no code for the model.
 type holding struct {
 	id             string
 	joined         bool
@@ -23,29 +22,29 @@ type holding struct {
 	flight         writtenAmounts // of the write in flight
 }
 
-// told holds the amounts that a write reports.
+// writtenAmounts are the amounts that a write reports.
 type writtenAmounts struct {
 	reserved, returned, refunds, excess int64
 	undone                              int64 // of the excess, taken back since
 }
 
-// sum returns what the write charges.
+// sum returns what the write charges, less refunds.
 func (t writtenAmounts) sum() int64 { return t.reserved - t.refunds + t.excess }
 
-// A place is the way to a field.
+// A fieldPath is the index path to a field, for reflect.Value.FieldByIndex.
 type fieldPath []int
 
 func fieldOf(of reflect.Type, names ...string) fieldPath {
-	var way fieldPath
+	var path fieldPath
 	for _, name := range names {
 		field, ok := of.FieldByName(name)
 		if !ok {
 			panic("no field " + name + " in " + of.String())
 		}
-		way = append(way, field.Index...)
+		path = append(path, field.Index...)
 		of = field.Type
 	}
-	return way
+	return path
 }
 
 var (
@@ -95,7 +94,7 @@ func reportSums(report reflect.Value) (refunds, excess int64) {
 	return refunds, report.Field(1).Int()
 }
 
-// tell returns what a write reports.
+// amountsAt returns the amounts of a lease.Write.
 func amountsAt(v reflect.Value) writtenAmounts {
 	t := writtenAmounts{reserved: v.FieldByIndex(writeReserved).Int(), returned: v.FieldByIndex(writeReturned).Int(), undone: v.FieldByIndex(writeUndone).Int()}
 	t.refunds, t.excess = reportSums(v.FieldByIndex(writeReport))
@@ -113,10 +112,10 @@ type entry struct {
 	claim                    int64
 }
 
-// settled reports whether nothing has to be decided about it now.
+// settled reports whether nothing has to be decided about the call now.
 func (e entry) settled() bool { return e.claimed || e.blocked }
 
-// queueOf returns the calls that an agent has in its queue.
+// queueOf returns the calls in an agent's queue.
 func queueOf(a *lease.Agent) (entries []entry) {
 	all := reflect.ValueOf(a).Elem().FieldByIndex(queued)
 	for i := range all.Len() {
@@ -127,8 +126,7 @@ func queueOf(a *lease.Agent) (entries []entry) {
 	return entries
 }
 
-// questionsOf returns the number of questions of a call that an agent has yet to
-// answer.
+// questionsOf returns the number of questions with an id that an agent has yet to answer.
 func questionsOf(a *lease.Agent, id int64) (n int) {
 	all := reflect.ValueOf(a).Elem().FieldByIndex(asked)
 	for i := range all.Len() {
@@ -139,15 +137,15 @@ func questionsOf(a *lease.Agent, id int64) (n int) {
 	return n
 }
 
-// viewOf returns what an agent knows of its counter.
+// viewOf returns an agent's view of its counter, and the version of the row that it is of.
 func viewOf(a *lease.Agent) (lease.View, lease.Version) {
 	v := reflect.ValueOf(a).Elem()
 	view := (*lease.View)(unsafe.Pointer(v.FieldByIndex(seen).UnsafeAddr())) //nolint:gosec // the field is private, and only read
 	return *view, lease.Version(v.FieldByIndex(seenVer).String())
 }
 
-// knownAt returns when an agent knew that the row was as it knows it; zero: it must be
-// read again.
+// knownAt returns the time when an agent's known row was current; zero: it must be read
+// again.
 func knownAt(a *lease.Agent) time.Time {
 	return *(*time.Time)(unsafe.Pointer(reflect.ValueOf(a).Elem().FieldByIndex(seenAt).UnsafeAddr())) //nolint:gosec // as in viewOf
 }

@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-// reserveAll lets a call ask all its counters at once.
+// reserveAll begins a joint call, which asks all of its counters at once.
 func (s *state) reserveAll(n int) {
 	w, k := s.world, &s.calls[n]
 	parts := make([]lease.Part, len(s.rows))
@@ -24,7 +24,7 @@ func (s *state) reserveAll(n int) {
 	s.decide(n)
 }
 
-// wake tells a joint call what an agent answered. It decides later.
+// wake records an agent's Answer for a joint call, which decides in a later step.
 func (s *state) wake(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	k.needs[c].heard = append(slices.Clone(k.needs[c].heard), reply)
@@ -37,15 +37,15 @@ func (s *state) wake(n, c int, reply lease.Answer) {
 	}
 }
 
-// checkRefused checks a refusal of one of a joint call's counters when that gives
-// it.
+// checkRefused checks the refusal of one part of a joint call, if the counter itself
+// gave it.
 func (s *state) checkRefused(n, c int, reply lease.Answer) {
 	if v := reply.Decision.Verdict; !reply.Down && !reply.Decision.Degraded && (v == limit.RateExceeded || v == limit.QuotaExceeded) {
 		s.checkRefusal(n, c)
 	}
 }
 
-// decide lets a joint call decide by all its agents at one moment.
+// decide has a joint call decide by all of its agents at one moment.
 func (s *state) decide(n int) {
 	k := &s.calls[n]
 	k.joint, k.woken = k.joint.Clone(), false
@@ -74,7 +74,7 @@ func (s *state) decide(n int) {
 	s.hearAll(k.owner)
 }
 
-// agents returns a node's agents, which this state may change.
+// agents returns an instance's agents, which this state may change.
 func (s *state) agents(i int) (all []*lease.Agent) {
 	for c := range s.rows {
 		all = append(all, &s.own(i, c).agent)
@@ -88,7 +88,7 @@ func (s *state) hearAll(i int) {
 	}
 }
 
-// leaveAll takes a joint call whose caller leaves out of all queues.
+// leaveAll takes a joint call out of all queues, as its caller leaves.
 func (s *state) leaveAll(n int) {
 	k := &s.calls[n]
 	k.joint, k.woken = k.joint.Clone(), false
@@ -96,8 +96,8 @@ func (s *state) leaveAll(n int) {
 	s.hearAll(k.owner)
 }
 
-// checkJoints checks that no joint call waits for nothing, and that one that
-// waits for its turn does so in one queue and has nothing set aside.
+// checkJoints checks Q4: no joint call waits for nothing, and one that waits for its turn
+// does so in one queue and has no claim elsewhere.
 func (s *state) checkJoints() {
 	for n := range s.calls {
 		k := &s.calls[n]
@@ -122,9 +122,9 @@ func (s *state) checkJoints() {
 		}
 		switch {
 		case open == 0:
-			s.fail("Q4", "call %d waits although nothing is to be decided", n)
+			s.fail("Q4", "call %d waits although no agent has to decide anything for it", n)
 		case parked > 0 && entries > 1:
-			s.fail("Q4", "call %d waits for its turn and is in %d queues", n, entries)
+			s.fail("Q4", "call %d waits for its turn in %d queues, want one", n, entries)
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// TestEveryInterleavingKeepsThePromises visits every state of every world. Under
-// the race detector, which is many times slower and has no concurrency to check
-// here, and under -short, calls are fewer.
+// TestEveryInterleavingKeepsThePromises visits every state of every world. With -short,
+// and under the race detector, which is many times slower and has no concurrency to check
+// here, there is one call less.
 func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	worlds := Worlds()
 	for i := range worlds {
@@ -20,7 +20,7 @@ func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	for i, r := range results {
 		t.Logf("%-45s %v", worlds[i].Name, r)
 		if r.Violation != "" {
-			t.Errorf("world %q: got a broken rule, %s; want none", worlds[i].Name, r.Violation)
+			t.Errorf("world %q: got a broken promise, %s; want none", worlds[i].Name, r.Violation)
 		}
 	}
 	t.Logf("%d states in %v", states, time.Since(begun).Round(time.Millisecond))

@@ -12,10 +12,10 @@ import (
 type question struct {
 	owner, counter int
 	open           bool  // it has no answer yet
-	minUsed        int64 // the row said that the period was charged this when it was asked
+	minUsed        int64 // what the row's period was charged when it was asked: the answer may not be lower
 }
 
-// maxAge is the greatest age of a standing that is told without asking the store.
+// maxAge is the greatest age of a standing that is answered without asking the store.
 const maxAge = 2 * time.Second
 
 // firstQuestion is above the ids of all calls.
@@ -25,7 +25,7 @@ const firstQuestionID = 1 << 20
 func (s *state) inquire(i, c int) {
 	id := firstQuestionID + len(s.questions)
 	p, asked := s.own(i, c), question{owner: i, counter: c, open: true, minUsed: s.rows[c].row.PeriodSpent}
-	if p.op != nil && p.op.done { // its answer is under way, and serves
+	if p.op != nil && p.op.done { // the operation's answer is on its way, and may answer the question
 		asked.minUsed = 0
 	}
 	s.questions = append(s.questions, asked)
@@ -38,14 +38,14 @@ func (s *state) inquire(i, c int) {
 	if decided {
 		s.questions[len(s.questions)-1].minUsed = 0
 		if age := s.moment(i).Time.Sub(knownAt(a)); age > maxAge && !s.down {
-			s.fail("S2", "a standing is %v old", age)
+			s.fail("S2", "got a standing %v old, want at most %v", age, maxAge)
 		}
 		s.answered(id, reply)
 	}
 	s.hear(i, c)
 }
 
-// giveUp lets the one who asked leave.
+// giveUp has the asker of a question leave.
 func (s *state) giveUp(q int) {
 	asked := &s.questions[q]
 	asked.open = false
@@ -53,19 +53,20 @@ func (s *state) giveUp(q int) {
 	s.hear(asked.owner, asked.counter)
 }
 
-// onlyGrows reports whether what is charged only grows: calls use all that they
-// reserve, and nothing else happens to it.
+// onlyGrows reports whether charges only grow in a world: calls use all that they
+// reserve, and nothing else changes what is charged.
 func (w *World) onlyGrows() bool {
 	all := len(w.Callers.Asks) == 1 && slices.Equal(w.Callers.Asks, w.Callers.Uses)
 	return all && !w.Callers.Cancel && w.Trouble.Crashes+w.Trouble.Reclaims+w.Trouble.Deletes+w.Trouble.WrongTimes == 0 && !w.turnsPeriod()
 }
 
-// told takes the answer to a question. Where what is charged only grows, it is no less
-// than when the question was asked, or the operation under way took effect; and one instance alone knows it exactly.
+// answered checks S1 and S2 for the answer to a question: it comes once, and if charges
+// only grow, it is no lower than when the question was asked or the operation under way
+// took effect, and no higher than what is charged. A single instance knows it exactly.
 func (s *state) answered(id int, reply lease.Answer) {
 	q := &s.questions[id-firstQuestionID]
 	if !q.open {
-		s.fail("S1", "a question was answered twice, or after who asked had left")
+		s.fail("S1", "a question was answered twice, or after its asker had left")
 	}
 	q.open = false
 	used := reply.Decision.Standing.QuotaUsed
@@ -74,13 +75,13 @@ func (s *state) answered(id int, reply lease.Answer) {
 		s.fail("S1", "a question has no answer although the store is up")
 	case reply.Down || s.happened.Outages > 0 || !s.world.onlyGrows():
 	case used < q.minUsed:
-		s.fail("S2", "a standing of %d used is older than the question: the row had %d", used, q.minUsed)
+		s.fail("S2", "got a standing of %d used, want at least the %d that the row had when it was asked", used, q.minUsed)
 	case s.world.Instances == 1 && used != charged || used > charged:
-		s.fail("S2", "a standing says that %d are used, and calls are charged %d", used, charged)
+		s.fail("S2", "got a standing of %d used, want the %d that calls are charged", used, charged)
 	}
 }
 
-// checkQuestions checks that no question waits for nothing.
+// checkQuestions checks S1: no question waits for nothing.
 func (s *state) checkQuestions() {
 	for n, q := range s.questions {
 		if !q.open || s.instances[q.owner].stage == closed {
@@ -93,7 +94,7 @@ func (s *state) checkQuestions() {
 	}
 }
 
-// stepsOfQuestions returns what may become of questions.
+// stepsOfQuestions adds the steps of questions.
 func (s *state) stepsOfQuestions(add func(bool, kind, int, int, int)) {
 	for i := range s.instances {
 		for c := range s.rows {
@@ -106,7 +107,7 @@ func (s *state) stepsOfQuestions(add func(bool, kind, int, int, int)) {
 }
 
 // questionWorlds ask for standings while calls come and go. Calls use all that they
-// reserve, so that what is charged only grows.
+// reserve, so that charges only grow.
 func questionWorlds() []World {
 	asked := func(name string, change func(*World)) World {
 		return base(name, func(w *World) {

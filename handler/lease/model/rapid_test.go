@@ -10,11 +10,11 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestLongRandomRunsKeepThePromises makes longer runs with larger numbers than can
-// be searched exhaustively, by the same steps and with the same checks.
+// TestLongRandomRunsKeepThePromises makes longer runs, with larger numbers, than an
+// exhaustive search can, by the same steps and with the same checks.
 func TestLongRandomRunsKeepThePromises(t *testing.T) {
 	unlessSet(t, "rapid.checks", "500")
-	unlessSet(t, "rapid.seed", "1") // the same runs each time; -rapid.seed=0 makes new ones
+	unlessSet(t, "rapid.seed", "1") // the same runs each time; with -rapid.seed=0, new ones
 	total := 0
 	rapid.Check(t, func(t *rapid.T) {
 		run := &random{state: begin(randomWorld(t))}
@@ -76,7 +76,7 @@ func randomWorld(t *rapid.T) *World {
 	w.Trouble = Trouble{Faults: count("faults", 9), Slow: count("slow", 9), Outages: count("outages", 2), Crashes: count("crashes", 2),
 		Reclaims: count("reclaims", 2), Purges: count("purges", 1), Stops: count("stops", 1),
 		WrongTimes: count("misled", 2), ClockError: time.Duration(rapid.SampledFrom([]int{-3, 1, 3, 20}).Draw(t, "astray")) * time.Minute}
-	if rapid.IntRange(0, 7).Draw(t, "deletes") == 0 { // then less can be checked
+	if rapid.IntRange(0, 7).Draw(t, "deletes") == 0 { // rarely, as less can be checked afterwards
 		w.Trouble.Deletes = 1
 	}
 	return w
@@ -103,7 +103,7 @@ func (r *random) step(t *rapid.T) {
 		after.check()
 	}
 	if after.broken != "" {
-		t.Fatalf("%v: got a broken rule, %s, want none\n%v", next, after.broken, after)
+		t.Fatalf("%v: got a broken promise, %s, want none\n%v", next, after.broken, after)
 	}
 	r.state = after
 	r.steps++

@@ -8,12 +8,12 @@ import (
 
 // A share is the most that an instance may admit of a counter in a minute.
 type share struct {
-	minute int64 // the instance's when the outage began
-	now    int64 // in that minute
-	later  int64 // in any other
+	minute int64 // the instance's minute when the outage began
+	now    int64 // amount for that minute
+	later  int64 // amount for any other minute
 }
 
-// shareOf returns an instance's share by what it knows now.
+// shareOf returns an instance's share of a counter, by what it knows now.
 func (s *state) shareOf(i, c int) share {
 	view, _ := viewOf(&s.instances[i].parts[c].agent)
 	now := s.moment(i).Time
@@ -29,8 +29,8 @@ func (s *state) shareOf(i, c int) share {
 	return share{minute, whole, whole}
 }
 
-// noteShare notes that an instance learns of the row while the store is down, by
-// an answer that was under way.
+// noteShare updates an instance's share when it learns of the row while the store is
+// down, by an answer that was on its way.
 func (s *state) noteShare(i, c int) {
 	if !s.down || len(s.outage.shares) == 0 {
 		return
@@ -64,7 +64,7 @@ func (s *state) shares() outage {
 	return o
 }
 
-// most returns what all instances may admit of a counter in a minute.
+// most returns the most that all instances together may admit of a counter in a minute.
 func (o *outage) most(c int, minute, perMinute int64) (most int64) {
 	for _, one := range o.shares[c] {
 		if minute == one.minute {
@@ -83,10 +83,10 @@ func (o *outage) most(c int, minute, perMinute int64) (most int64) {
 	return min(most, left+int64(o.neverRead)*perMinute/4)
 }
 
-// checkShares checks that in degrade all instances admit together no more than
-// their shares of what each knew to be left, and of a quarter where one had never read
-// the counter. If all knew the rows as they were, that is no more than what was left,
-// and the quarters.
+// checkShares checks that with Degrade all instances together admit no more than the sum
+// of their shares: each one's share of what it knew to be left, or a quarter of the limit
+// if it had never read the counter. If all knew the rows as they were, that is no more
+// than what was left, plus the quarters.
 func (s *state) checkShares(c int) {
 	w := s.world
 	if len(s.outage.left) == 0 || s.happened.Outages > 1 || s.happened.WrongTimes > 0 || w.Callers.Excess > 0 || w.Callers.Raise > 0 || w.Callers.Shadow || len(w.Newer) > 0 {
@@ -105,7 +105,7 @@ func (s *state) checkShares(c int) {
 	}
 	for m, n := range admitted {
 		if most := s.outage.most(c, m, w.Limits.PerMinute); n > most {
-			s.fail("shares", "in minute %d all instances admitted %d without the store, and may %d", m, n, most)
+			s.fail("shares", "got %d admitted without the store in minute %d, want at most %d", n, m, most)
 		}
 	}
 }

@@ -11,33 +11,33 @@ import (
 	"tollgate/handler/limit"
 )
 
-// A state is a world at one moment: the stored rows, the instances with their
-// agents, the messages under way, the calls, and separate books that the
-// checked code can't see.
+// A state is a world at one moment: the stored rows, the instances with their agents,
+// the messages on their way, the calls, and the books, which the code that is checked
+// can't see.
 type state struct {
 	world  *World
-	broken string // the rule that the last step broke
+	broken string // the promise that the last step broke
 
 	rows      []stored
 	instances []instance
 	calls     []call
 	messages  []message // writes that nobody waits for any more
-	down      bool      // the store
-	tries     int       // operations that have failed because it is down
-	happened  Trouble   // what has happened so far
-	books     []books   // of each counter
+	down      bool      // the store is
+	tries     int       // operations that have failed because the store was down
+	happened  Trouble   // number of each fault so far
+	books     []books   // one a counter
 	outage    outage
 	questions []question
 }
 
-// A stored counter.
+// stored is a row as the store has it.
 type stored struct {
 	row     lease.Row
 	exists  bool
-	version int // as an ETag is
+	version int // changes with each write, as an ETag does
 }
 
-// etag returns the version; empty: there is no row.
+// etag returns the row's version; empty: there is no row.
 func (s *stored) etag() lease.Version {
 	if !s.exists {
 		return ""
@@ -50,16 +50,16 @@ func (s *stored) put(row lease.Row) {
 	s.version++
 }
 
-// A node is one process of the gateway, or a successor in its place.
+// An instance is one process of the gateway; after a crash, the one in its place.
 type instance struct {
-	at         int           // of its clock, in the world's times
-	clockError time.Duration // that the time it is given is ahead
+	at         int           // index of its clock's time in the world's Times
+	clockError time.Duration // by which its time is ahead
 	uptime     time.Duration
-	tier       int // how many of the newer limits it knows
-	ids        int // of slots and epochs, made so far
+	tier       int // number of the world's Newer limits that it knows
+	ids        int // number of slot ids and epochs that it has made
 	stage      stage
 	parts      []part // one a counter
-	aged       bool   // an hour has passed since its write in flight
+	aged       bool   // an hour has passed since it built its write in flight
 }
 
 type stage int
@@ -70,46 +70,46 @@ const (
 	closed
 )
 
-// A part is a node's part in one counter.
+// A part is an instance's part in one counter.
 type part struct {
 	agent    lease.Agent
-	op       *operation // under way
-	landed   bool       // the write in flight has taken effect
-	unfrozen *lease.Agent
+	op       *operation   // under way
+	landed   bool         // the write in flight has taken effect
+	unfrozen *lease.Agent // in the variant NoFreeze: the agent before it built the write in flight
 }
 
-// An operation is under way, and its node waits for the answer.
+// An operation is under way, and its instance waits for the answer.
 type operation struct {
 	action lease.Action
 	write  *lease.Write
 	upon   lease.Version
-	done   bool          // it has taken effect at the store, and the answer is under way
-	made   lease.Version // by a write; empty: it conflicted
-	found  lease.Found   // by a read
+	done   bool          // it has taken effect at the store, and its answer is on its way
+	made   lease.Version // the version that a write gave the row; empty: it conflicted
+	found  lease.Found   // what a read found
 }
 
-// A message is a write that may still arrive.
+// A message is a write that nobody waits for any more and that may still arrive.
 type message struct {
 	counter, instance int
 	write             *lease.Write
 	upon              lease.Version
-	orphan            int64 // tokens that it charges, if its node has crashed
+	orphan            int64 // amount that it charges, if its instance has crashed
 }
 
 // A call is one call, at one or more counters.
 type call struct {
 	owner     int
 	ask       int64
-	arrivedAt int // the node's place in time
+	arrivedAt int // index of the instance's time in the world's Times
 	wait      time.Duration
 	onDown    limit.StoreDown
 	phase     phase
 	needs     []need // one a counter
 	raised    bool
 	used      int64
-	crashed   bool             // its node has crashed
-	joint     *lease.JointCall // what it needs of several counters; nil: it needs one
-	woken     bool             // an agent has told it to decide again
+	crashed   bool             // its instance has crashed
+	joint     *lease.JointCall // if it needs several counters; nil: it needs one
+	woken     bool             // an agent has answered it, so it must decide again
 }
 
 type phase int
@@ -117,37 +117,37 @@ type phase int
 const (
 	waiting phase = iota
 	open
-	refused // or not decided, or cancelled for another counter's refusal
+	refused // or undecidable, or cancelled
 	left
 	settled
 )
 
-// A need is what a call asks of one counter.
+// A need is a call's part in one counter.
 type need struct {
-	heard       []lease.Answer // to a joint call, since it last decided
-	refusalSeen bool           // such an answer said that it does not fit
+	heard       []lease.Answer // answers to a joint call since it last decided
+	refusalSeen bool           // one of these said that it doesn't fit
 	answered    bool
 	hold        lease.Hold
 	held        bool
 	degraded    bool
-	reserved    int64 // net of what a lease covers later
-	minute      int64 // that is charged
-	uncharged   bool  // by a variant
+	reserved    int64 // amount reserved without the store, or by a raise
+	minute      int64 // the minute that is charged
+	uncharged   bool  // it goes on in shadow, charged to no limit
 }
 
-// books hold the sums that a counter's numbers are checked against.
+// books are the sums that a counter's numbers are checked against.
 type books struct {
 	covered    map[int64]int64 // excess taken from leases, by minute
 	excess     map[int64]int64 // excess written, by minute
-	perMinutes []adoption      // limits, as they were adopted
-	forfeited  int64           // tokens of leases that count as spent for good
-	dropped    int64           // tokens never reported: the instance ended, or its lease was reclaimed and is charged
-	alerts     []int           // percents of the quota
-	deleted    bool
-	repaired   bool // an instance replaced a counter that wasn't plausible
+	perMinutes []adoption      // the limits of the minute, as they were adopted
+	forfeited  int64           // amount of leases that stay spent
+	dropped    int64           // amount never reported: its instance ended, or its lease was reclaimed and is charged
+	alerts     []int           // percents of the quota for which there was an alert
+	deleted    bool            // someone deleted the row
+	repaired   bool            // an instance replaced a row that wasn't plausible
 }
 
-// An adoption of the limit of a minute.
+// An adoption is a limit of the minute, and the first minute for which it applied.
 type adoption struct{ from, perMinute int64 }
 
 func begin(w *World) *state {
@@ -167,7 +167,7 @@ func begin(w *World) *state {
 	return s
 }
 
-// start starts a node's agents.
+// start starts an instance's agents.
 func (s *state) start(i int) {
 	s.instances[i].parts = make([]part, len(s.rows))
 	for c := range s.instances[i].parts {
@@ -184,13 +184,13 @@ func (w *World) patience() time.Duration {
 
 // credit returns the first minute's credit.
 func (w *World) credit() int64 {
-	if w.Full || w.Absent && w.Trouble.ClockError < 0 { // a row made by a clock that is behind may carry the burst
+	if w.Full || w.Absent && w.Trouble.ClockError < 0 { // a row that is made by a clock that is behind may carry the burst
 		return w.Limits.PerMinute + w.Limits.Burst
 	}
 	return w.Limits.PerMinute
 }
 
-// clone copies what a step may change, except agents: see state.own.
+// clone copies what a step may change, except agents and books: see own and bookOf.
 func (s *state) clone() *state {
 	c := *s
 	c.rows, c.calls, c.messages, c.instances = slices.Clone(s.rows), slices.Clone(s.calls), slices.Clone(s.messages), slices.Clone(s.instances)
@@ -218,8 +218,7 @@ func (s *state) bookOf(c int) *books {
 	return b
 }
 
-// own replaces a node's agent by a copy that this state may change. The write in
-// flight is copied with it, so the operation's must be looked up again.
+// own replaces an instance's agent and operation by copies that this state may change.
 func (s *state) own(i, c int) *part {
 	p := &s.instances[i].parts[c]
 	p.agent = p.agent.Clone()
@@ -234,7 +233,7 @@ func (s *state) own(i, c int) *part {
 	return p
 }
 
-// moment returns when an event happens at a node.
+// moment returns the Moment of an event at an instance.
 func (s *state) moment(i int) lease.Moment {
 	n := &s.instances[i]
 	return lease.Moment{Time: s.world.time(n.at).Add(n.clockError), Uptime: n.uptime + s.world.Times[n.at], Store: lease.StoreState{Down: s.down}}
@@ -242,10 +241,10 @@ func (s *state) moment(i int) lease.Moment {
 
 func (w *World) time(at int) time.Time { return w.Start.Add(w.Times[at]) }
 
-// last returns the latest time that a clock may show.
+// last returns the latest time that a clock can show.
 func (w *World) last() time.Time { return w.time(len(w.Times) - 1) }
 
-// minute returns a minute's number in the world, from 0.
+// minute returns a minute's number, counted from the world's first minute.
 func (w *World) minute(window int64) int64 { return window - limit.Minute(w.Start) }
 
 func (s *state) limits(i int) limit.Limits {
@@ -263,7 +262,7 @@ func (s *state) freshID(i int) string {
 	return fmt.Sprintf("%c%d", 'a'+i, s.instances[i].ids)
 }
 
-// epoch returns the epoch of a counter that a node is about to make.
+// epoch returns the epoch of a row that an instance is about to make.
 func (s *state) epoch(i int) string {
 	if s.world.Wrong == NoEpoch {
 		return "first"
@@ -271,15 +270,15 @@ func (s *state) epoch(i int) string {
 	return "e" + s.freshID(i)
 }
 
-// fail records that an invariant is broken. In a world that looks for one
-// harm, others don't count.
+// fail records that a check failed. In a world that looks for one harm, other checks
+// don't count.
 func (s *state) fail(invariant, format string, args ...any) {
 	if s.broken == "" && (s.world.Harm == "" || s.world.Harm == invariant) {
 		s.broken = invariant + ": " + fmt.Sprintf(format, args...)
 	}
 }
 
-// String describes a state in a line.
+// String describes a state in one line.
 func (s *state) String() string {
 	var text strings.Builder
 	for c := range s.rows {

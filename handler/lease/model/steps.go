@@ -13,42 +13,42 @@ import (
 type kind int
 
 const (
-	tick         kind = iota // a node's clock goes on
-	pause                    // a node's pause before another attempt is over
-	setWrongTime             // a node is given a wrong time
-	setRightTime             // and the right one again
+	tick         kind = iota // an instance's clock moves to its next time
+	pause                    // an agent's pause before another attempt ends
+	setWrongTime             // an instance's clock gets a wrong time
+	setRightTime             // it gets the right time again
 	inquire                  // someone asks for a counter's standing
-	giveUp                   // and leaves before the answer
-	change                   // a node hears of newer limits
+	giveUp                   // the asker leaves before the answer
+	change                   // an instance learns of newer limits
 	reserve                  // a call asks its counters
 	decide                   // a joint call decides again
 	leave                    // a caller leaves
 	raise                    // an open call is charged more
 	settle                   // a call ends
-	cancel                   // a call is given up
-	proceed                  // an agent is asked what to do next
-	expire                   // while its operation is under way, a call's time is over
-	complete                 // its operation takes effect and is answered
-	effect                   // its operation takes effect, and the answer is under way
-	answer                   // that comes
-	lose                     // no answer will come; a write may still arrive
-	deliver                  // a write that nobody waits for arrives
-	vanish                   // or it never does
+	cancel                   // an open call is cancelled
+	proceed                  // Next is called on an agent
+	expire                   // a call's time is over while its agent's operation is under way
+	complete                 // an operation takes effect and is answered
+	effect                   // an operation takes effect, and its answer is on its way
+	answer                   // that answer comes
+	lose                     // an operation's answer is lost; a write may still arrive
+	deliver                  // a write arrives that nobody waits for
+	vanish                   // such a write is lost
 	storeFails               // the store goes down
-	storeReturns             // and comes back
-	stop                     // a node stops, as on SIGTERM
-	exit                     // and ends, once its agents are done
-	crash                    // a node ends, and another takes its place
-	reclaim                  // someone takes an instance for dead
-	purge                    // a tombstone is over
-	remove                   // someone deletes a counter
+	storeReturns             // the store comes back
+	stop                     // an instance begins to stop, as on SIGTERM
+	exit                     // a stopping instance ends, once its agents are done
+	crash                    // an instance ends at once, and another takes its place
+	reclaim                  // someone declares an instance dead
+	purge                    // a tombstone is dropped
+	remove                   // someone deletes a counter's row
 )
 
-var kindNames = []string{"tick", "pause", "mislead", "correct", "inquire", "give up", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
-	"take effect", "answer", "lose", "deliver", "vanish", "fall", "rise", "stop", "exit", "crash", "reclaim", "purge", "delete"}
+var kindNames = []string{"tick", "pause", "set wrong time", "set right time", "inquire", "give up", "change tier", "reserve", "decide", "leave", "raise", "settle", "cancel", "proceed", "expire", "complete",
+	"take effect", "answer", "lose", "deliver", "vanish", "store fails", "store returns", "stop", "exit", "crash", "reclaim", "purge", "delete"}
 
-// A step is one event, at the node, call or message i, and the counter or way
-// c, with n tokens.
+// A step is one event at instance, call, question or message i. c is the counter or, of a
+// call that reserves, the index of its StoreDown; n is an amount.
 type step struct {
 	kind    kind
 	i, c, n int
@@ -56,7 +56,7 @@ type step struct {
 
 func (s step) String() string { return fmt.Sprintf("%s %d/%d, %d", kindNames[s.kind], s.i, s.c, s.n) }
 
-// steps returns the steps that may be possible in a state.
+// steps returns the steps to try in a state. Some turn out to be impossible: see after.
 func (s *state) steps() []step {
 	var all []step
 	add := func(possible bool, kind kind, i, c, n int) {
@@ -88,13 +88,13 @@ func (s *state) steps() []step {
 	return all
 }
 
-// maxTries bounds the operations that fail because the store is down: agents go on
-// trying for ever.
+// maxTries bounds the operations that fail because the store is down, as agents never
+// stop trying.
 const maxTries = 2
 
 func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
 	w, n, had := s.world, &s.instances[i], &s.happened
-	// Nodes are alike: where one of them meets one such fault, let it be the first.
+	// Instances are alike: if only one such fault may happen, let it happen to the first.
 	chosen := i == 0 || w.Trouble.WrongTimes+w.Trouble.Stops+w.Trouble.Crashes > 1
 	add(s.mayTick(i), tick, i, 0, 0)
 	if n.stage == closed {
@@ -149,7 +149,7 @@ func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
 	add(w.Callers.Cancel, cancel, n, 0, 0)
 }
 
-// most returns what a call is held for in any counter.
+// most returns the most that a call holds in any counter.
 func (c *call) most() (most int64) {
 	for i := range c.needs {
 		most = max(most, c.needs[i].counted())
@@ -168,8 +168,8 @@ func (s *state) mayTick(i int) bool {
 // longestPause is longer than any pause of an agent before another attempt.
 const longestPause = 6 * time.Second
 
-// pausing returns the time, by a node's uptime alone, until an agent tries
-// again; 0: it doesn't wait for that.
+// pausing returns the uptime that must pass until an agent tries an operation again; 0:
+// it isn't waiting for that.
 func (s *state) pausing(i, c int) time.Duration {
 	a, at := &s.instances[i].parts[c].agent, s.moment(i)
 	for _, d := range []time.Duration{100 * time.Millisecond, longestPause} {
@@ -182,8 +182,8 @@ func (s *state) pausing(i, c int) time.Duration {
 	return 0
 }
 
-// after returns the state that a step leads to. done: the step was possible
-// and changed something.
+// after returns the state that a step leads to. done reports whether the step was
+// possible.
 func (s *state) after(step step) (after *state, done bool) {
 	c := s.clone()
 	defer func() {
@@ -265,7 +265,7 @@ func (s *state) do(step step) bool {
 	return true
 }
 
-// proceed asks an agent what to do next.
+// proceed calls Next on an agent, and begins the operation that it returns.
 func (s *state) proceed(i, c int) bool {
 	p := s.own(i, c)
 	before := p.agent.Clone()
@@ -287,9 +287,9 @@ func (s *state) proceed(i, c int) bool {
 	return true
 }
 
-// mayTrouble reports whether an operation may yet be slow or fail. Where none
-// may, a read is one step: what happens while it is under way could as well
-// happen before it.
+// mayTrouble reports whether an operation may yet be slow or fail. If none may, a read
+// is a single step: whatever happens while it is under way could as well happen before
+// it.
 func (s *state) mayTrouble() bool {
 	may, had := &s.world.Trouble, &s.happened
 	return had.Slow < may.Slow || had.Faults < may.Faults || s.down || had.Outages < may.Outages

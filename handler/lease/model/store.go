@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/lease"
 )
 
-// effect lets an operation take effect at the store.
+// effect makes an operation take effect at the store.
 func (s *state) effect(i, c int) {
 	op := s.own(i, c).op
 	op.done = true
@@ -22,7 +22,7 @@ func (s *state) effect(i, c int) {
 	}
 }
 
-// find reads a counter.
+// find returns what an instance finds when it reads a counter.
 func (s *state) find(i, c int) lease.Found {
 	at := s.moment(i)
 	found := lease.Found{Date: at.Time, Epoch: s.epoch(i)}
@@ -40,14 +40,14 @@ func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
 	}
 	next, b := w.Row, s.bookOf(c)
 	if at.exists && next.Window < at.row.Window && next.Epoch == at.row.Epoch {
-		s.fail("I6", "a window went back")
+		s.fail("I6", "got a write of minute %d, want at least the row's minute %d", s.world.minute(next.Window), s.world.minute(at.row.Window))
 	}
 	switch from := s.world.minute(next.Window); {
 	case next.Version <= at.row.Version:
 	case at.exists:
 		b.perMinutes = append(b.perMinutes, adoption{min(s.world.minute(at.row.Window), from), next.PerMinute})
 	case next.Version > s.world.Limits.Version:
-		b.perMinutes = append(b.perMinutes, adoption{0, next.PerMinute}) // its maker may have read of old that there is none
+		b.perMinutes = append(b.perMinutes, adoption{0, next.PerMinute}) // its maker may have read long ago that there is no row
 	}
 	says := amountsOf(w)
 	b.excess[s.world.minute(next.Window)] += says.excess - says.undone
@@ -87,7 +87,7 @@ func (s *state) implausible(c int, found lease.Found) bool {
 	return found.Version != "" && !found.Row.Plausible(found.Date)
 }
 
-// lose lets an operation have no answer. A write may still arrive.
+// lose loses an operation's answer. A write may still arrive.
 func (s *state) lose(i, c int) {
 	p, at := s.own(i, c), s.moment(i)
 	op := p.op
@@ -102,7 +102,7 @@ func (s *state) lose(i, c int) {
 	s.hear(i, c)
 }
 
-// deliver lets a write arrive that nobody waits for.
+// deliver makes a write arrive that nobody waits for. It returns whether it was applied.
 func (s *state) deliver(m int) bool {
 	one := s.messages[m]
 	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)
@@ -124,7 +124,7 @@ func sameFlight(a *lease.Agent, w *lease.Write) bool {
 	return !f.IsNil() && f.Elem().FieldByIndex(writeID).String() == idOf(w) && f.Elem().FieldByIndex(writeSeq).Int() == reflect.ValueOf(w).Elem().FieldByIndex(writeSeq).Int()
 }
 
-// bury drops a write on its way.
+// drop drops a write that is on its way.
 func (s *state) drop(m int) {
 	one := s.messages[m]
 	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)
@@ -133,7 +133,8 @@ func (s *state) drop(m int) {
 	}
 }
 
-// invalidate drops the writes that can't take effect any more.
+// invalidate drops the writes on their way that can't be applied any more, as the row has
+// another version.
 func (s *state) invalidate(c int) {
 	for m := len(s.messages) - 1; m >= 0; m-- {
 		if one := &s.messages[m]; one.counter == c && one.upon != s.rows[c].etag() {
@@ -142,9 +143,8 @@ func (s *state) invalidate(c int) {
 	}
 }
 
-// handle lets something change an agent's holder, and hears its answers. Tokens
-// to report that it drops must have been charged by others, or be too old to
-// report.
+// handle makes a change of an agent's holder, and takes the agent's News. What the agent
+// drops of its amounts to report must have been charged already, or be too old to report.
 func (s *state) handle(i, c int, change func()) {
 	p := &s.instances[i].parts[c]
 	held, before := holdingOf(&p.agent), s.unreported(i, c)-s.charges(c)
@@ -165,7 +165,7 @@ func (s *state) handle(i, c int, change func()) {
 	}
 	alive := slices.ContainsFunc(s.rows[c].row.Slots, func(slot lease.Slot) bool { return slot.ID == held.id && !slot.Gone })
 	if dropped > 0 && alive || dropped < 0 {
-		s.fail("I2", "%d tokens to report were dropped without a cause", dropped)
+		s.fail("I2", "got %d to report dropped for no reason, want it kept", dropped)
 	}
 }
 
@@ -177,8 +177,7 @@ func (s *state) charges(c int) (sum int64) {
 	return sum
 }
 
-// untold returns what an agent still has to report, and that the row
-// doesn't have.
+// unreported returns what an agent has to report that the row doesn't have yet.
 func (s *state) unreported(i, c int) int64 {
 	p := &s.instances[i].parts[c]
 	h := holdingOf(&p.agent)

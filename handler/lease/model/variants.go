@@ -7,39 +7,39 @@ import (
 	"tollgate/handler/limit"
 )
 
-// Wrong is a rule that a world leaves out. The code stays right: the model
-// falsifies what it reads, writes, asks and tells.
+// Wrong is a rule that a world leaves out. The code of lease stays right: the model
+// falsifies what the agents read and write, how they are called, or what they answer.
 type Wrong int
 
 // The rules that can be left out.
 const (
 	Right          Wrong = iota
-	CheckFirst           // a call is checked against what is stored, and counted after it
-	CarryForgets         // a new minute's credit forgets what was leased in the last
+	CheckFirst           // a call is checked against the stored row, and counted when it ends
+	CarryForgets         // a new minute's credit ignores what was leased in the last
 	ReclaimReturns       // a dead instance's lease is given to others
-	DoubtForgotten       // a write without an answer counts as failed
+	DoubtForgotten       // a write without an answer is taken for failed
 	NoTombstone          // a dead instance leaves no tombstone
-	NoFreeze             // what a write returns is spent until it is answered
+	NoFreeze             // what a write returns can be spent until the write is answered
 	ReusedID             // a new instance reuses its predecessor's slot id
 	RefundAnyAge         // refunds of any age are added to the minute's credit
 	WindowBack           // an instance whose clock is behind sets the minute back
-	NoEpoch              // a new counter can't be distinguished from the old one
-	GivenTwice           // a minute that a wrong clock has given out is given again when it comes
+	NoEpoch              // a new row can't be told from the deleted one
+	GivenTwice           // a minute that a wrong clock has given out is given out again when it comes
 	Overtakes            // a call that fits is served before those that queue
 	WaitsTooLong         // a call waits longer than it may
-	LeftHolds            // a caller that left keeps what its call is granted
-	RefusedForGood       // a refusal is remembered whatever comes back
-	OwedForgotten        // what was admitted without the store is not charged later
-	TakesAll             // each instance takes itself for the only one
+	LeftHolds            // a call whose caller left keeps what it is granted
+	RefusedForGood       // a refusal holds whatever comes back
+	OwedForgotten        // what was admitted without the store is never charged
+	TakesAll             // without the store, each instance admits all of a limit that it doesn't know
 	NoLastWrite          // an instance stops without a last write
 	RefusedHolds         // a call that one counter refused keeps what another granted
 	Piecemeal            // a call holds what one counter grants while it asks the next
-	AlertsEarly          // an instance tells what its write reaches before it is applied
-	OldStanding          // a question is answered by what was known before it
-	NotWoken             // a call isn't told that it can take what it waits for
+	AlertsEarly          // an instance gives an alert before its write is applied
+	OldStanding          // a question is answered by what was known before it was asked
+	NotWoken             // a joint call doesn't learn that it may take what it waits for
 )
 
-// mistaken returns a row as a mistaken instance would read it.
+// misread returns a row as an instance reads it that ignores the world's Wrong rule.
 func (s *state) misread(i, c int, row lease.Row) lease.Row {
 	switch s.world.Wrong {
 	case CarryForgets:
@@ -63,19 +63,18 @@ func (s *state) misread(i, c int, row lease.Row) lease.Row {
 	return row
 }
 
-// forgetDoubt makes an agent take its write without an answer for failed.
+// forgetDoubt makes an agent take its write in flight for failed.
 func (s *state) forgetDoubt(i, c int) {
 	p := &s.instances[i].parts[c]
 	if p.landed || !holdingOf(&p.agent).flying {
 		return
 	}
 	found := s.find(i, c)
-	found.Version += "x" // another version than the write names: so it never took effect
+	found.Version += "x" // as if another write had been applied first
 	s.handle(i, c, func() { p.agent.Loaded(s.moment(i), found) })
 }
 
-// askUnseen admits a call that fits what is stored now, and counts it when it
-// ends.
+// askUnseen admits a call if it fits the stored row, and counts it when it ends.
 func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 	k := &s.calls[n]
 	at := s.moment(k.owner)
@@ -92,7 +91,7 @@ func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 	s.settleAnswer(n, c, reply)
 }
 
-// overtake lets a call go before those that queue, if it can.
+// reserveOvertaking reserves a call ahead of those that queue.
 func (s *state) reserveOvertaking(n, c int, terms lease.Terms, ask limit.Ask) {
 	k := &s.calls[n]
 	a, at := &s.instances[k.owner].parts[c].agent, s.moment(k.owner)
@@ -110,8 +109,8 @@ func (s *state) reserveOvertaking(n, c int, terms lease.Terms, ask limit.Ask) {
 	}
 }
 
-// refusedBefore reports whether a call of the same node that asked for as many
-// tokens or fewer was refused in this minute.
+// refusedBefore reports whether an earlier call at the same instance, which asked for as
+// much or less, was refused.
 func (s *state) refusedBefore(n int) bool {
 	k := &s.calls[n]
 	return slices.ContainsFunc(s.calls[:n], func(o call) bool {

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut shows that the search can
-// fail: it finds a broken promise in each variant of the rules that leaves one
-// out. Under -short it leaves out the variant with two thirds of all states.
+// TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut shows that the search can fail: it
+// finds a broken promise in each world that leaves out a rule. With -short, it skips the
+// world that has two thirds of all states.
 func TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut(t *testing.T) {
 	if raceDetector {
 		t.Skip("there is no concurrency to check, and it takes minutes")
@@ -20,7 +20,7 @@ func TestTheSearchFindsTheHarmOfEachRuleThatIsLeftOut(t *testing.T) {
 	for i, r := range results {
 		t.Logf("%s: %v", worlds[i].Name, r)
 		if r.Violation == "" {
-			t.Errorf("%s: got no broken rule, want %s broken", worlds[i].Name, worlds[i].Harm)
+			t.Errorf("%s: got no broken promise, want %s broken", worlds[i].Name, worlds[i].Harm)
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 
 var noon = time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC)
 
-// tier returns a tier whose quota never runs out: it serves as an account in
-// which no token may be lost or made.
+// tier returns limits whose quota never runs out: it serves as an account in which no
+// amount may be lost or made.
 func tier(perMinute, burst int64) limit.Limits {
 	return limit.Limits{PerMinute: perMinute, Burst: burst, Quota: 1000, Period: limit.Yearly, Version: 1}
 }
 
-// Times to which clocks go: soon after a minute's start, after a report is due,
-// and in later minutes.
+// Times of clocks: soon after the first minute's start, when a report is due, and in
+// later minutes.
 var (
 	oneMoment    = []time.Duration{5 * time.Second}
 	oneMinute    = []time.Duration{5 * time.Second, 10 * time.Second}
@@ -24,11 +24,11 @@ var (
 	threeMinutes = []time.Duration{5 * time.Second, 65 * time.Second, 125 * time.Second}
 )
 
-// unsettled are the uses of calls that never end.
+// unsettled are the Uses of calls that never end: no call may use -1.
 var unsettled = []int64{-1}
 
-// base returns the world that others vary: two instances, two minutes, two
-// calls, of which each uses a part of what it reserves.
+// base returns the world that others change: two instances, two minutes, and two calls
+// which each use a part of what they reserve.
 func base(name string, change func(*World)) World {
 	w := World{Name: name, Instances: 2, Clocks: Clocks{Start: noon, Times: twoMinutes, Skew: 1}, Tiers: Tiers{Limits: tier(4, 2)},
 		Callers: Callers{Calls: 2, Asks: []int64{2}, Uses: []int64{1}}}
@@ -58,10 +58,10 @@ func clockWorlds() []World {
 		base("a lease comes back late", func(w *World) {
 			w.Full, w.Callers.Asks, w.Callers.Uses, w.Times = true, []int64{6}, []int64{0}, threeMinutes
 		}),
-		base("an instance is told a wrong minute", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 2*time.Minute, 0 }),
-		base("an instance is told one that is over", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, -2*time.Minute, 0 }),
-		base("an instance is told one far ahead", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 16*time.Minute, 0 }),
-		base("a far minute comes", func(w *World) {
+		base("a clock two minutes ahead", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 2*time.Minute, 0 }),
+		base("a clock two minutes behind", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, -2*time.Minute, 0 }),
+		base("a clock far ahead", func(w *World) { w.Trouble.WrongTimes, w.Trouble.ClockError, w.Skew = 1, 16*time.Minute, 0 }),
+		base("the minute of a clock far ahead comes", func(w *World) {
 			w.Trouble.WrongTimes, w.Trouble.ClockError, w.Instances, w.Callers.Asks, w.Callers.Uses = 1, 16*time.Minute, 1, []int64{4}, unsettled
 			w.Times = []time.Duration{5 * time.Second, 65 * time.Second, 16*time.Minute + 5*time.Second}
 		}),
@@ -73,32 +73,32 @@ func clockWorlds() []World {
 func troubleWorlds() []World {
 	return []World{
 		base("lost and late answers", func(w *World) { w.Trouble.Faults, w.Times, w.Callers.Uses = 1, oneMoment, nil }),
-		base("a doubt while minutes turn", func(w *World) { w.Trouble.Faults, w.Callers.Calls, w.Callers.Uses = 1, 1, nil }),
-		base("one doubt after another", func(w *World) { w.Instances, w.Trouble.Faults = 1, 3 }),
-		base("a raise in doubt", func(w *World) {
+		base("a lost answer while minutes turn", func(w *World) { w.Trouble.Faults, w.Callers.Calls, w.Callers.Uses = 1, 1, nil }),
+		base("one lost answer after another", func(w *World) { w.Instances, w.Trouble.Faults = 1, 3 }),
+		base("a raise and a lost answer", func(w *World) {
 			w.Callers.Raise, w.Trouble.Faults, w.Callers.Asks, w.Callers.Calls = 2, 1, []int64{1}, 1
 		}),
 		base("slow answers", func(w *World) { w.Trouble.Slow, w.Times, w.Callers.Uses = 2, oneMoment, nil }),
 		base("slow answers while minutes turn", func(w *World) { w.Trouble.Slow, w.Callers.Calls = 1, 1 }),
-		base("reclaim at any time", func(w *World) { w.Trouble.Reclaims, w.Times, w.Callers.Uses = 1, oneMoment, nil }),
-		base("reclaim before the answer", func(w *World) { w.Trouble.Reclaims, w.Trouble.Slow, w.Callers.Calls = 1, 1, 1 }),
-		base("two doubts and a reclaim", func(w *World) { w.Trouble.Faults, w.Trouble.Reclaims, w.Times, w.Callers.Calls = 2, 1, oneMoment, 1 }),
-		base("a tombstone is over", func(w *World) {
+		base("a reclaim at any time", func(w *World) { w.Trouble.Reclaims, w.Times, w.Callers.Uses = 1, oneMoment, nil }),
+		base("a reclaim before the answer", func(w *World) { w.Trouble.Reclaims, w.Trouble.Slow, w.Callers.Calls = 1, 1, 1 }),
+		base("two lost answers and a reclaim", func(w *World) { w.Trouble.Faults, w.Trouble.Reclaims, w.Times, w.Callers.Calls = 2, 1, oneMoment, 1 }),
+		base("a tombstone is dropped", func(w *World) {
 			w.Trouble.Faults, w.Trouble.Reclaims, w.Trouble.Purges, w.Times, w.Callers.Calls = 1, 1, 1, oneMoment, 1
 		}),
-		base("crash and start anew", func(w *World) { w.Trouble.Crashes, w.Trouble.Reclaims, w.Callers.Calls = 1, 1, 1 }),
-		base("crash with a write on its way", func(w *World) { w.Trouble.Crashes, w.Trouble.Faults, w.Times = 1, 1, oneMoment }),
+		base("a crash and a new start", func(w *World) { w.Trouble.Crashes, w.Trouble.Reclaims, w.Callers.Calls = 1, 1, 1 }),
+		base("a crash with a write on its way", func(w *World) { w.Trouble.Crashes, w.Trouble.Faults, w.Times = 1, 1, oneMoment }),
 		base("an instance stops", func(w *World) { w.Trouble.Stops, w.Times = 1, oneMinute }),
 		base("an instance stops while answers are lost", func(w *World) { w.Trouble.Stops, w.Trouble.Faults, w.Times, w.Instances = 1, 2, oneMoment, 1 }),
 	}
 }
 
-// limitWorlds vary quotas, changed tiers and decisions.
+// limitWorlds vary quotas, changes of limits, and decisions.
 func limitWorlds() []World {
 	return []World{
 		base("a quota alone", func(w *World) { w.Limits = limit.Limits{Quota: 3, Period: limit.Yearly, Version: 1} }),
 		base("a quota beside a limit", func(w *World) { w.Limits.Quota = 3 }),
-		base("percents of a quota are told", func(w *World) {
+		base("alerts at percents of a quota", func(w *World) {
 			w.Limits.Quota, w.Callers.AlertAt, w.Callers.Uses, w.Trouble.Faults, w.Times = 4, []int{50, 100}, []int64{2}, 1, oneMoment
 		}),
 		base("a quota's period turns", func(w *World) {
@@ -123,7 +123,7 @@ func limitWorlds() []World {
 	}
 }
 
-// storeWorlds vary what is stored.
+// storeWorlds have counters that are missing or deleted.
 func storeWorlds() []World {
 	return []World{
 		base("the counter isn't there yet", func(w *World) { w.Absent, w.Trouble.Faults, w.Callers.Calls = true, 1, 1 }),
@@ -172,7 +172,7 @@ func outageWorlds() []World {
 		down("open while the store is down", []limit.StoreDown{limit.FailOpen}, func(w *World) { w.Times = oneMoment }),
 		down("degraded at one instance", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Times = 1, oneMinute }),
 		down("degraded at two instances", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Times, w.Callers.Uses = oneMoment, unsettled }),
-		down("degraded upon what was known before", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Times, w.Callers.Uses, w.Callers.Calls = oneMoment, unsettled, 3 }),
+		down("degraded by what was known before", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Times, w.Callers.Uses, w.Callers.Calls = oneMoment, unsettled, 3 }),
 		down("degraded over a minute's end", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Callers.Asks = 1, []int64{4} }),
 		down("all modes at one instance", []limit.StoreDown{limit.FailClosed, limit.Degrade, limit.FailOpen}, func(w *World) { w.Instances, w.Times, w.Callers.Uses = 1, oneMoment, unsettled }),
 		down("calls queue and the store goes down", []limit.StoreDown{limit.Degrade}, func(w *World) {
@@ -180,7 +180,7 @@ func outageWorlds() []World {
 		}),
 		down("a stop while the store is down", []limit.StoreDown{limit.FailOpen}, func(w *World) { w.Instances, w.Trouble.Stops, w.Times = 1, 1, oneMoment }),
 		down("a raise while the store is down", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Callers.Raise, w.Callers.Calls = 1, 2, 1 }),
-		down("a doubt and an outage", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Trouble.Faults, w.Callers.Calls = 1, 1, 1 }),
+		down("a lost answer and an outage", []limit.StoreDown{limit.Degrade}, func(w *World) { w.Instances, w.Trouble.Faults, w.Callers.Calls = 1, 1, 1 }),
 	}
 }
 
@@ -201,7 +201,7 @@ func pairWorlds() []World {
 		base("two counters that refuse different calls", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Times, w.Limits, w.Callers.Uses = 2, 1, 3, []int64{1, 4}, 2, oneMoment, tier(4, 0), unsettled
 		}),
-		base("calls wait for one of two counters", func(w *World) {
+		base("calls queue at one of two counters", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.MaxWait, w.Limits, w.Callers.Uses = 2, 1, 2, []int64{3}, 1, time.Minute, tier(4, 0), unsettled
 		}),
 		base("two counters in shadow", func(w *World) {
@@ -219,18 +219,17 @@ func pairWorlds() []World {
 	}
 }
 
-// Variants returns the worlds that leave a rule out. In each the search must
-// find the harm.
+// Variants returns the worlds that leave out a rule. In each, Search must find the Harm.
 func Variants() []World {
 	return []World{
 		variant("check first and count afterwards", CheckFirst, "I1", func(w *World) {}),
 		variant("the carry that forgets leases", CarryForgets, "I1", func(w *World) {
 			w.Times, w.Callers.Calls, w.Callers.Asks, w.Callers.Uses = twoMinutes, 2, []int64{4, 6}, []int64{4, 6}
 		}),
-		variant("reclaim that returns tokens", ReclaimReturns, "I1", func(w *World) { w.Trouble.Reclaims = 1 }),
-		variant("a doubt forgotten", DoubtForgotten, "I2", func(w *World) { w.Trouble.Faults = 1 }),
+		variant("a reclaim that returns the lease", ReclaimReturns, "I1", func(w *World) { w.Trouble.Reclaims = 1 }),
+		variant("a lost answer taken for a failure", DoubtForgotten, "I2", func(w *World) { w.Trouble.Faults = 1 }),
 		variant("no tombstone", NoTombstone, "I2", func(w *World) { w.Trouble.Faults, w.Trouble.Reclaims, w.Callers.Calls = 1, 1, 2 }),
-		variant("no freeze", NoFreeze, "I1", func(w *World) {
+		variant("returns that are spent until the answer", NoFreeze, "I1", func(w *World) {
 			w.Times, w.Callers.Asks, w.Callers.Uses, w.Limits = oneMinute, []int64{4}, []int64{0}, tier(4, 0)
 		}),
 		variant("a reused slot id", ReusedID, "I1", func(w *World) { w.Trouble.Crashes = 1 }),
@@ -251,7 +250,7 @@ func Variants() []World {
 			w.Times = []time.Duration{5 * time.Second, 65 * time.Second, 70 * time.Second}
 		}),
 		variant("a caller that leaves with its tokens", LeftHolds, "I2", func(w *World) { w.Instances, w.Callers.Leave = 1, true }),
-		variant("a refusal for good", RefusedForGood, "I7", func(w *World) { w.Instances, w.Callers.Cancel = 1, true }),
+		variant("a refusal that outlasts its cause", RefusedForGood, "I7", func(w *World) { w.Instances, w.Callers.Cancel = 1, true }),
 		variant("what is owed is forgotten", OwedForgotten, "I2", func(w *World) { w.Trouble.Outages, w.Callers.OnDown = 1, []limit.StoreDown{limit.FailOpen} }),
 		variant("each instance takes all that is left", TakesAll, "shares", func(w *World) {
 			w.Trouble.Outages, w.Callers.OnDown, w.Callers.Asks, w.Limits = 1, []limit.StoreDown{limit.Degrade}, []int64{8}, tier(8, 0)
@@ -267,7 +266,7 @@ func Variants() []World {
 		variant("a standing from before the question", OldStanding, "S2", func(w *World) {
 			w.Callers.Questions, w.Callers.Uses, w.Times = 1, []int64{2}, oneMinute
 		}),
-		variant("a call that isn't told what is set aside for it", NotWoken, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
+		variant("a call that doesn't learn of its claim", NotWoken, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
 	}
 }
 
