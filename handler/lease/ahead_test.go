@@ -9,9 +9,9 @@ import (
 	"tollgate/handler/limit"
 )
 
-// TestAWrongTimeGivesNoLimitTwice if one instance believes a wrong time and
-// another repairs the row that it wrote.
-func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
+// TestAWrongClockGivesOutNoLimitTwice: one instance writes rows by a clock that is ahead,
+// and another repairs them.
+func TestAWrongClockGivesOutNoLimitTwice(t *testing.T) {
 	now := noon.Add(40 * time.Second)
 	for _, burst := range []int64{0, 50} {
 		for _, off := range []time.Duration{61 * time.Second, 90 * time.Second, 14 * time.Minute, 16 * time.Minute, 20 * time.Minute, 3 * time.Hour, 1000 * time.Hour} {
@@ -29,9 +29,9 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 				}
 				ahead.Applied()
 				s = b.Row
-				if charge, ok := ahead.Reserve(100, wrong); ok {
+				if hold, ok := ahead.Reserve(100, wrong); ok {
 					passed += 100
-					ahead.Settle(charge, 100)
+					ahead.Settle(hold, 100)
 				}
 				if !s.Plausible(now) {
 					s = s.Repaired(limits, now, fmt.Sprint("e", i+1))
@@ -44,9 +44,9 @@ func TestAWrongTimeGivesNoLimitTwice(t *testing.T) {
 	}
 }
 
-// TestAMinuteGivenOutEarlyGivesNoTokensAgain: the minutes before it have no burst,
-// which may be used up, and the minutes after it have their own tokens.
-func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
+// TestAMinuteGivenOutEarlyIsNotGivenOutAgain: the minutes before it have no burst, as that
+// may be used up, and the minutes after it have their own tokens.
+func TestAMinuteGivenOutEarlyIsNotGivenOutAgain(t *testing.T) {
 	limits := limit.Limits{PerMinute: 100, Burst: 50, Version: 1}
 	s := lease.New(limits, noon, "e0")
 	s.Advance(limits, noon.Add(20*time.Minute))
@@ -60,7 +60,7 @@ func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
 		at := r.Clone()
 		at.Advance(limits, noon.Add(time.Duration(minute)*time.Minute))
 		if at.Credit-at.Spent != want {
-			t.Errorf("minute %d, at once: got %d left, want %d", minute, at.Credit-at.Spent, want)
+			t.Errorf("minute %d, straight from the repair: got %d left, want %d", minute, at.Credit-at.Spent, want)
 		}
 	}
 	var sum int64
@@ -73,7 +73,7 @@ func TestAMinuteGivenOutEarlyGivesNoTokensAgain(t *testing.T) {
 	}
 	// Minutes 20, 21 and 30 may each have been used up, and the burst twice.
 	if most := int64(33*100 + 50); sum+3*100+2*50 > most {
-		t.Errorf("tokens in 33 minutes: got %d and 400 ahead, want at most %d together", sum, most)
+		t.Errorf("tokens in 33 minutes: got %d, and 400 that may have been used ahead; want at most %d together", sum, most)
 	}
 }
 

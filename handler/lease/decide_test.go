@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-func TestDecisions(t *testing.T) {
+func TestACallIsDecidedByWhatTheMinuteAndTheQuotaHaveLeft(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	l := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}
 	for _, c := range []struct {
@@ -45,8 +45,8 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("%s: got %+v, want verdict %v, %d tokens, max %d, min %d, RetryAfter %v", c.name, d, c.verdict, c.amount, c.most, c.ask.Needed(), c.after)
 		}
 		view := s.View(&h, l, now)
-		if judged := view.Decide(&h, c.ask, now); judged.Verdict != d.Verdict || judged.RetryAfter != d.RetryAfter {
-			t.Errorf("%s: judged by a view, got %+v; want the verdict and RetryAfter of %+v", c.name, judged, d)
+		if viewed := view.Decide(&h, c.ask, now); viewed.Verdict != d.Verdict || viewed.RetryAfter != d.RetryAfter {
+			t.Errorf("%s: decided by a view, got %+v; want the verdict and RetryAfter of %+v", c.name, viewed, d)
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestACallThatExceedsTheWholeQuotaNeverFits(t *testing.T) {
 	var h lease.Holder
 	draft := h.Draft(lease.New(l, noon, "epoch"), l, noon)
 	if d := draft.Decide(limit.Ask{Amount: 1001}); d.Verdict != limit.NeverFitsQuota || d.Max != 1000 || d.RetryAfter != 0 {
-		t.Errorf("1001 of a quota of 1000: got %+v, want NeverFitsQuota, MaxTokens 1000, no RetryAfter", d)
+		t.Errorf("1001 of a quota of 1000: got %+v, want NeverFitsQuota, Max 1000, no RetryAfter", d)
 	}
 	if d := draft.Decide(limit.Ask{Amount: 1000}); d.Verdict != limit.Granted {
 		t.Errorf("1000 of a quota of 1000: got %+v, want Granted", d)
@@ -86,13 +86,13 @@ func TestACallFitsAfterItsRetryAfterAndNotBefore(t *testing.T) {
 	}
 }
 
-func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
+func TestCallsThatOneWriteGrantsShareWhatIsLeft(t *testing.T) {
 	var h lease.Holder
 	draft := h.Draft(lease.New(day, noon, "epoch"), day, noon)
 	for _, want := range []limit.Verdict{limit.Granted, limit.Granted, limit.RateExceeded} {
 		d := draft.Decide(limit.Ask{Amount: 140})
 		if d.Verdict != want {
-			t.Errorf("got %v, want %v", d.Verdict, want)
+			t.Errorf("140 tokens beside %d granted: got %v, want %v", draft.Granted(), d.Verdict, want)
 		}
 		draft.Grant(d.Amount)
 	}
@@ -101,9 +101,9 @@ func TestCallsThatAreDecidedTogetherShareWhatIsLeft(t *testing.T) {
 	}
 }
 
-// TestASharesRefusalNamesTheLimitThatTheTierHas, also if that is a quota and
-// there is no limit per minute.
-func TestASharesRefusalNamesTheLimitThatTheTierHas(t *testing.T) {
+// TestARefusalByAShareNamesTheLimitThatTheTierHas: the minute's, or the quota if there is
+// no limit for the minute.
+func TestARefusalByAShareNamesTheLimitThatTheTierHas(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	for _, c := range []struct {
 		limits  limit.Limits
@@ -122,8 +122,8 @@ func TestASharesRefusalNamesTheLimitThatTheTierHas(t *testing.T) {
 	}
 }
 
-// TestStandingReportsDebtAndWhenItIsPaid: ResetAt is when a call can pass again,
-// which may be minutes later.
+// TestStandingReportsDebtAndWhenItIsPaid: ResetAt is when a call can be granted again,
+// which may be some minutes later.
 func TestStandingReportsDebtAndWhenItIsPaid(t *testing.T) {
 	now := noon.Add(15 * time.Second)
 	l := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Hourly, Version: 1}

@@ -11,7 +11,8 @@ import (
 	"tollgate/handler/limit"
 )
 
-// worked is the worked example: its row and the two instances that share it.
+// worked is the worked example of docs/counters.md: a row, and the two instances that
+// share it.
 type worked struct {
 	t      *testing.T
 	now    time.Time
@@ -21,7 +22,7 @@ type worked struct {
 	lines  []string
 }
 
-// write builds an instance's write, which leaves it a lease of that many tokens.
+// write builds an instance's write, which leaves it a lease of this many tokens.
 func (w *worked) write(h *lease.Holder, id string, leased int64) *lease.Write {
 	w.t.Helper()
 	body, err := h.Commit(h.Draft(w.row, w.limits, w.now), leased, lease.Expiry(2, w.now), func() string { return id })
@@ -31,16 +32,16 @@ func (w *worked) write(h *lease.Holder, id string, leased int64) *lease.Write {
 	return body
 }
 
-// land applies a write to the row. The instance doesn't know of it yet.
+// land applies a write to the row. The instance doesn't know that yet.
 func (w *worked) land(body *lease.Write) { w.row = body.Row }
 
 func (w *worked) take(h *lease.Holder, amount int64) lease.Hold {
 	w.t.Helper()
-	charge, ok := h.Reserve(amount, w.now)
+	hold, ok := h.Reserve(amount, w.now)
 	if !ok {
 		w.t.Fatalf("a reservation of %d: got none of the %d leased, want it granted", amount, h.Left(w.now))
 	}
-	return charge
+	return hold
 }
 
 // line records the row and the instances after a step, in the form of the page.
@@ -114,7 +115,7 @@ func TestTheCodeFollowsTheWorkedExampleOfTheDocs(t *testing.T) {
 	}
 	for _, line := range w.lines {
 		if !strings.Contains(string(page), line) {
-			t.Errorf("docs/counters.md: got no such line, want\n%s", line)
+			t.Errorf("docs/counters.md: got no such line of the table, want\n%s", line)
 		}
 	}
 }

@@ -13,15 +13,16 @@ var (
 	day  = limit.Limits{PerMinute: 300, Quota: 10_000, Period: limit.Daily, Version: 1}
 )
 
-// write builds a write of the holder, which is applied, and returns the row.
+// write builds a write of the holder, which is applied and answered, and returns the row.
 func write(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
 	t.Helper()
-	next := choiceWrite(t, h, s, leased, now)
+	next := build(t, h, s, leased, now)
 	h.Applied()
 	return next
 }
 
-func choiceWrite(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
+// build builds a write of the holder, whose answer has yet to come, and returns its row.
+func build(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Time) lease.Row {
 	t.Helper()
 	body, err := h.Commit(h.Draft(s, day, now), leased, lease.Expiry(1, now), func() string { return "slot" })
 	if err != nil {
@@ -32,18 +33,18 @@ func choiceWrite(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now t
 
 func take(t *testing.T, h *lease.Holder, amount int64, now time.Time) lease.Hold {
 	t.Helper()
-	charge, ok := h.Reserve(amount, now)
+	hold, ok := h.Reserve(amount, now)
 	if !ok {
-		t.Fatalf("a reservation of %d: got none, want it from the lease", amount)
+		t.Fatalf("a reservation of %d: got none, want it from the lease of %d", amount, h.Left(now))
 	}
-	return charge
+	return hold
 }
 
-func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
+func TestALeaseIsStillHeldIfTheWriteThatClosesItFails(t *testing.T) {
 	var h lease.Holder
 	s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
 	later := noon.Add(time.Minute)
-	choiceWrite(t, &h, s, 0, later)
+	build(t, &h, s, 0, later)
 	if known, applied := h.Resolve(&s, true, later); !known || applied {
 		t.Fatalf("a counter changed by another: got known %t, applied %t; want known, not applied", known, applied)
 	}
@@ -59,9 +60,9 @@ func TestALeaseWhoseClosingWriteFailedIsStillHeld(t *testing.T) {
 func TestRefundsSurviveTheLossOfTheSlot(t *testing.T) {
 	var h lease.Holder
 	s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
-	charge := take(t, &h, 100, noon)
+	hold := take(t, &h, 100, noon)
 	s = write(t, &h, s, 0, noon) // the reservation is charged
-	h.Settle(charge, 0)
+	h.Settle(hold, 0)
 	late := noon.Add(40 * time.Second) // after a pause so long that the slot counts as dead
 	s = s.Clone()
 	s.Reclaim("", late)
@@ -71,8 +72,8 @@ func TestRefundsSurviveTheLossOfTheSlot(t *testing.T) {
 	}
 }
 
-// TestTheQuotaCountsWhatTheLastMinuteReserved, from the turn of the minute until
-// after the next write.
+// TestTheQuotaCountsWhatTheLastMinuteReserved, from the end of that minute until after the
+// next write.
 func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	var h lease.Holder
 	s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
@@ -88,7 +89,7 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("in the next minute: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
-	written := choiceWrite(t, &h, s, 0, later)
+	written := build(t, &h, s, 0, later)
 	if at := standing(later); at.Used != 0 || at.QuotaUsed != 30 {
 		t.Errorf("while the write is under way: got %d used, %d of the quota; want 0 and 30", at.Used, at.QuotaUsed)
 	}
@@ -104,24 +105,24 @@ func TestTheQuotaCountsWhatTheLastMinuteReserved(t *testing.T) {
 func TestStandingLeavesOutRefundsOfAClosedLease(t *testing.T) {
 	var h lease.Holder
 	s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
-	charge := take(t, &h, 30, noon)
+	hold := take(t, &h, 30, noon)
 	later := noon.Add(time.Minute)
 	s = write(t, &h, s, 100, later)
-	h.Settle(charge, 12)
-	told := func() int64 {
+	h.Settle(hold, 12)
+	quotaUsed := func() int64 {
 		view := s.View(&h, day, later)
 		return view.Standing(&h, later).QuotaUsed
 	}
-	if used := told(); used != 12 {
+	if used := quotaUsed(); used != 12 {
 		t.Errorf("of the quota used: got %d, want 12", used)
 	}
-	written := choiceWrite(t, &h, s, 100, later)
-	if used := told(); used != 12 {
+	written := build(t, &h, s, 100, later)
+	if used := quotaUsed(); used != 12 {
 		t.Errorf("of the quota used while the write is under way: got %d, want 12", used)
 	}
 	h.Applied()
 	s = written
-	if used := told(); used != 12 {
+	if used := quotaUsed(); used != 12 {
 		t.Errorf("of the quota used once written: got %d, want 12", used)
 	}
 }

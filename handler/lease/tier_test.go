@@ -8,7 +8,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
+func TestNewLimitsChangeNothingThatWasCharged(t *testing.T) {
 	was := limit.Limits{PerMinute: 300, Burst: 100, Quota: 1000, Period: limit.Daily, Version: 5}
 	with := func(change func(*limit.Limits)) limit.Limits {
 		l := was
@@ -45,7 +45,7 @@ func TestATierChangesWithoutTouchingWhatWasCharged(t *testing.T) {
 	}
 }
 
-func TestANewLimitChargesNoEarlierUsage(t *testing.T) {
+func TestALimitForTheMinuteMakesNoDebtOfEarlierUse(t *testing.T) {
 	s := lease.New(limit.Limits{Quota: 1000, Period: limit.Daily, Version: 1}, noon, "epoch")
 	s.Spent = 700
 	s.Advance(limit.Limits{PerMinute: 300, Quota: 1000, Period: limit.Daily, Version: 2}, noon)
@@ -84,13 +84,13 @@ func TestAQuotaWithANewPeriodLeavesOutEarlierPeriods(t *testing.T) {
 	}
 }
 
-// TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible: a call charged to the quota
-// before and cancelled between doesn't make the charges negative.
+// TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible: a call that was charged to the quota
+// before, and cancelled in between, doesn't make the charges negative.
 func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 	for _, reported := range []bool{false, true} {
 		var h lease.Holder
 		s := write(t, &h, lease.New(day, noon, "epoch"), 100, noon)
-		charge := take(t, &h, 100, noon)
+		hold := take(t, &h, 100, noon)
 		if reported {
 			s = write(t, &h, s, 0, noon)
 		}
@@ -103,7 +103,7 @@ func TestARowWhoseQuotaWasLiftedAndSetAgainIsPlausible(t *testing.T) {
 			}
 			h.Applied()
 			if s = body.Row; limits == lifted {
-				h.Settle(charge, 0)
+				h.Settle(hold, 0)
 			}
 		}
 		if !s.Plausible(noon) || s.PeriodSpent != 0 {
@@ -128,7 +128,7 @@ func TestATierCutAndRaisedWithinAMinuteGivesNoTokensTwice(t *testing.T) {
 	}
 }
 
-func TestImplausibleRowsAreRecognized(t *testing.T) {
+func TestARowThatTollgateCantHaveWrittenIsImplausible(t *testing.T) {
 	fine := lease.New(day, noon, "epoch")
 	fine.Spent, fine.PeriodSpent = 100, 900
 	fine.SetSlots([]lease.Slot{{ID: "slot", Seq: 3, Window: fine.Window, Leased: 50}})
@@ -188,8 +188,8 @@ func TestARepairedCounterGrantsNothingMoreThisMinute(t *testing.T) {
 	}
 }
 
-// TestAQuotasNewPeriodBeginsByTheCountersTime, not by that of an instance whose
-// clock is still in the period before.
+// TestAQuotasNewPeriodBeginsByTheCountersTime, not by the clock of an instance that is
+// still in the period before.
 func TestAQuotasNewPeriodBeginsByTheCountersTime(t *testing.T) {
 	s := lease.New(day, noon, "epoch")
 	s.PeriodSpent = 700

@@ -47,7 +47,7 @@ func TestMinutesNeverGoBack(t *testing.T) {
 	}
 }
 
-func TestThePeriodTurnsWithTheMinute(t *testing.T) {
+func TestAPeriodEndsWithItsLastMinute(t *testing.T) {
 	s := lease.New(day, noon, "epoch")
 	s.PeriodSpent = 4000
 	s.Advance(day, noon.Add(12*time.Hour-time.Second))
@@ -90,12 +90,12 @@ func TestARefundGoesToTheMinuteItWasChargedToOrTheNext(t *testing.T) {
 		}
 		var h lease.Holder
 		s := commit(&h, lease.New(l, noon, "epoch"), 200, noon)
-		charge := take(t, &h, 200, noon)
+		hold := take(t, &h, 200, noon)
 		s = commit(&h, s, 0, noon)
 		if s.Spent != 200 || s.PeriodSpent != 200 {
 			t.Fatalf("%s: got %d charged to the minute and %d to the quota, want 200 and 200", c.name, s.Spent, s.PeriodSpent)
 		}
-		h.Settle(charge, 0)
+		h.Settle(hold, 0)
 		s = commit(&h, s, 0, noon.Add(time.Duration(c.minutes)*time.Minute))
 		if s.Credit != c.credit || s.Spent != c.spent || s.PeriodSpent != c.used {
 			t.Errorf("%s: got a credit of %d, %d and %d charged; want %d, %d and %d", c.name, s.Credit, s.Spent, s.PeriodSpent, c.credit, c.spent, c.used)

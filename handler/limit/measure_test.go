@@ -7,7 +7,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-func TestACallIsChargedByTheUnit(t *testing.T) {
+func TestACallIsChargedInTheLimitsUnit(t *testing.T) {
 	used := limit.Usage{PromptTokens: 100, CompletionTokens: 50, CachedTokens: 60, CacheWriteTokens: 10, ReasoningTokens: 20, Cost: 77}
 	even := limit.EvenWeights
 	for name, c := range map[string]struct {
@@ -56,8 +56,8 @@ func TestNoUsageIsChargedMoreThanWasReservedForIt(t *testing.T) {
 	}
 }
 
-// TestTheCapIsTheLargestThatFits: with one token more, the call could be charged
-// more than was granted.
+// TestTheCapIsTheLargestThatFits: with one more token, the call could be charged more than
+// was granted.
 func TestTheCapIsTheLargestThatFits(t *testing.T) {
 	for _, m := range []limit.Measure{
 		{Unit: limit.Tokens, Weights: limit.EvenWeights}, {Unit: limit.CompletionTokens},
@@ -69,7 +69,7 @@ func TestTheCapIsTheLargestThatFits(t *testing.T) {
 				t.Errorf("%+v, a cap of %d: got %d reserved, want at most %d", m, most, got, granted)
 			}
 			if got := m.MaxCharge(7, most+1); got <= granted {
-				t.Errorf("%+v, a cap of %d: got room for one token more in %d, want none", m, most, granted)
+				t.Errorf("%+v, a cap of %d: got room for one more token in %d, want none", m, most, granted)
 			}
 		}
 		if got := m.CompletionWithin(1, 1000); m.Unit == limit.Tokens && got != 0 {
@@ -86,6 +86,6 @@ func TestTheCapIsTheLargestThatFits(t *testing.T) {
 func TestHugeCountsSaturate(t *testing.T) {
 	m := limit.Measure{Unit: limit.Tokens, Weights: limit.Weights{Prompt: 1_000_000, Completion: 1_000_000}}
 	if got := m.MaxCharge(math.MaxInt64, math.MaxInt64); got != limit.Unlimited {
-		t.Errorf("got %d, want %d", got, int64(limit.Unlimited))
+		t.Errorf("the most for the largest counts and weights: got %d, want Unlimited, %d", got, int64(limit.Unlimited))
 	}
 }

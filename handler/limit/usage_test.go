@@ -6,7 +6,7 @@ import (
 	"tollgate/handler/limit"
 )
 
-func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
+func TestAnImpossiblePartOfAUsageIsDroppedAndTheRestKept(t *testing.T) {
 	whole := limit.Usage{PromptTokens: 100, CompletionTokens: 50}
 	with := func(cached, written, reasoning int64) limit.Usage {
 		u := whole
@@ -24,7 +24,7 @@ func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.sent.WithoutImpossibleParts(); got != c.want {
-				t.Errorf("got %+v, want %+v", got, c.want)
+				t.Errorf("%+v: got %+v, want %+v", c.sent, got, c.want)
 			}
 		})
 	}
@@ -32,7 +32,7 @@ func TestAPartThatCannotBeTrueIsDroppedAndTheUsageKept(t *testing.T) {
 
 func TestShortCacheWritesArePartOfAllCacheWrites(t *testing.T) {
 	for name, c := range map[string]struct{ written, short, want int64 }{
-		"a part": {40, 30, 30}, "all": {40, 40, 40}, "more than all": {40, 41, 0}, "negative": {40, -1, 0}, "of writes that can't be true": {101, 30, 0},
+		"a part": {40, 30, 30}, "all": {40, 40, 40}, "more than all": {40, 41, 0}, "negative": {40, -1, 0}, "of impossible writes": {101, 30, 0},
 	} {
 		u := limit.Usage{PromptTokens: 100, CacheWriteTokens: c.written, ShortCacheWriteTokens: c.short}
 		if got := u.WithoutImpossibleParts().ShortCacheWriteTokens; got != c.want {

@@ -17,7 +17,7 @@ func at(text string) time.Time {
 	return t
 }
 
-func TestPeriodsAreFixedWindowsOfUTC(t *testing.T) {
+func TestPeriodsAreFixedWindowsInUTC(t *testing.T) {
 	for _, c := range []struct {
 		period            limit.Period
 		now, start, after string
