@@ -164,15 +164,15 @@ func (a *Agent) commit(draft *Draft, at Moment, newID func() string) *Write {
 // Loaded handles what a read found.
 func (a *Agent) Loaded(at Moment, found Found) {
 	a.doing, a.health.probing = Rest, false
-	row, mend := found.counter(a.limits, at.Time)
-	a.news.Repaired = a.news.Repaired || mend
+	row, repaired := found.counter(a.limits, at.Time)
+	a.news.Repaired = a.news.Repaired || repaired
 	if a.holder.inFlight != nil {
-		a.resolve(at, row, found.Version, mend)
+		a.resolve(at, row, found.Version, repaired)
 		return
 	}
 	a.holder.Observe(&row)
 	a.learn(at, row, found.Version)
-	a.known.mustReplace = mend
+	a.known.mustReplace = repaired
 	if found.Unsure {
 		a.known.asOf = time.Time{}
 	}
@@ -181,7 +181,7 @@ func (a *Agent) Loaded(at Moment, found Found) {
 
 // resolve finds out, from a row that was just read, whether the write in flight was
 // applied. While that can't be known, the same write must be sent again.
-func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
+func (a *Agent) resolve(at Moment, row Row, version Version, repaired bool) {
 	write, last := a.holder.inFlight, &a.known
 	changed := version != last.version
 	a.health.failures.noteRead(changed && (version == "" || row.Epoch != last.row.Epoch || row.Rev != last.row.Rev))
@@ -199,7 +199,7 @@ func (a *Agent) resolve(at Moment, row Row, version Version, mend bool) {
 		a.refusal.forget() // decide the calls again that it would have granted
 	}
 	a.learn(at, row, version)
-	a.known.mustReplace = mend
+	a.known.mustReplace = repaired
 	if applied {
 		a.applied(at, write)
 	}
@@ -246,15 +246,15 @@ func (a *Agent) Failed(at Moment, failure Failure, luck float64) {
 	}
 	a.doing, a.health.probing = Rest, false
 	a.health.attempts++
-	useless := a.health.provesUnusable(failure, at.Uptime)
-	contended := failure == Conflict && !useless
+	unusable := a.health.provesUnusable(failure, at.Uptime)
+	contended := failure == Conflict && !unusable
 	pause := a.health.pause(contended, a.known.live(), at.Store.Operation, luck)
 	if a.closing {
 		pause = min(pause, maxClosingPause)
 	}
 	a.health.retryAt = at.Uptime + pause
 	switch {
-	case useless:
+	case unusable:
 		a.unusable(at)
 	case !contended && a.health.down(at):
 		a.failWaiters(at.Time)

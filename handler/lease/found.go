@@ -18,7 +18,7 @@ type Found struct {
 
 // counter returns the row that was found, or a new or repaired one in its place.
 // One answer's date doesn't move the clock, but is enough to call a row plausible.
-func (f *Found) counter(limits limit.Limits, now time.Time) (row Row, mend bool) {
+func (f *Found) counter(limits limit.Limits, now time.Time) (row Row, repaired bool) {
 	latest := now
 	if f.Date.After(now) {
 		latest = f.Date

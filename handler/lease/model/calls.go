@@ -19,11 +19,11 @@ func (n *need) counted() int64 {
 }
 
 // reserve begins a call, which asks all of its counters.
-func (s *state) reserve(i int, ask int64, way int) {
+func (s *state) reserve(i int, ask int64, mode int) {
 	w := s.world
 	onDown := limit.FailClosed
 	if len(w.Callers.OnDown) > 0 {
-		onDown = w.Callers.OnDown[way]
+		onDown = w.Callers.OnDown[mode]
 	}
 	n := len(s.calls)
 	s.calls = append(s.calls, call{owner: i, ask: ask, arrivedAt: s.instances[i].at, wait: w.Callers.MaxWait, onDown: onDown, needs: make([]need, len(s.rows))})

@@ -32,14 +32,14 @@ func (s *state) orphan(i, c int) {
 	p := &s.instances[i].parts[c]
 	dropped, h := s.unreported(i, c), holdingOf(&p.agent)
 	if h.flying && !p.landed {
-		says := h.flight.sum() - h.flight.undone
+		charged := h.flight.sum() - h.flight.undone
 		carried := slices.IndexFunc(s.messages, func(m message) bool { return m.counter == c && m.instance == i })
 		if op := p.op; carried < 0 && op != nil && op.action == lease.Send && !op.done && op.upon == s.rows[c].etag() {
 			s.messages = append(s.messages, message{counter: c, instance: i, write: op.write, upon: op.upon})
 			carried = len(s.messages) - 1
 		}
 		if carried >= 0 {
-			s.messages[carried].orphan = says + h.flight.undone // the instance can't take back the excess any more
+			s.messages[carried].orphan = charged + h.flight.undone // the instance can't take back the excess any more
 			dropped -= s.messages[carried].orphan
 			for m := len(s.messages) - 1; m > carried; m-- { // further copies of the write change nothing
 				if s.messages[m].counter == c && s.messages[m].instance == i {

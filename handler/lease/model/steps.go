@@ -71,19 +71,19 @@ func (s *state) steps() []step {
 		s.stepsOfCall(c, add)
 	}
 	s.stepsOfQuestions(add)
-	w, had := s.world, &s.happened
+	w, happened := s.world, &s.happened
 	for c := range s.rows {
 		for i, slot := range s.rows[c].row.Slots {
-			add(!slot.Gone && had.Reclaims < w.Trouble.Reclaims, reclaim, i, c, 0)
-			add(slot.Gone && had.Purges < w.Trouble.Purges, purge, i, c, 0)
+			add(!slot.Gone && happened.Reclaims < w.Trouble.Reclaims, reclaim, i, c, 0)
+			add(slot.Gone && happened.Purges < w.Trouble.Purges, purge, i, c, 0)
 		}
-		add(s.rows[c].exists && had.Deletes < w.Trouble.Deletes, remove, 0, c, 0)
+		add(s.rows[c].exists && happened.Deletes < w.Trouble.Deletes, remove, 0, c, 0)
 	}
 	for i := range s.messages {
 		add(true, deliver, i, 0, 0)
 		add(true, vanish, i, 0, 0)
 	}
-	add(!s.down && had.Outages < w.Trouble.Outages, storeFails, 0, 0, 0)
+	add(!s.down && happened.Outages < w.Trouble.Outages, storeFails, 0, 0, 0)
 	add(s.down, storeReturns, 0, 0, 0)
 	return all
 }
@@ -93,19 +93,19 @@ func (s *state) steps() []step {
 const maxTries = 2
 
 func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
-	w, n, had := s.world, &s.instances[i], &s.happened
+	w, n, happened := s.world, &s.instances[i], &s.happened
 	// Instances are alike: if only one such fault may happen, let it happen to the first.
 	chosen := i == 0 || w.Trouble.WrongTimes+w.Trouble.Stops+w.Trouble.Crashes > 1
 	add(s.mayTick(i), tick, i, 0, 0)
 	if n.stage == closed {
 		return
 	}
-	add(chosen && had.WrongTimes < w.Trouble.WrongTimes && n.clockError == 0, setWrongTime, i, 0, 0)
+	add(chosen && happened.WrongTimes < w.Trouble.WrongTimes && n.clockError == 0, setWrongTime, i, 0, 0)
 	add(n.clockError != 0, setRightTime, i, 0, 0)
 	add(n.tier < len(w.Newer), change, i, 0, 0)
 	for _, ask := range w.Callers.Asks {
-		for way := range max(1, len(w.Callers.OnDown)) {
-			add(n.stage == serving && len(s.calls) < w.Callers.Calls, reserve, i, way, int(ask))
+		for mode := range max(1, len(w.Callers.OnDown)) {
+			add(n.stage == serving && len(s.calls) < w.Callers.Calls, reserve, i, mode, int(ask))
 		}
 	}
 	for c := range n.parts {
@@ -119,13 +119,13 @@ func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
 		}
 		add(due <= 0, expire, i, c, 0)
 		add(!op.done, complete, i, c, 0)
-		add(!op.done && !s.down && had.Slow < w.Trouble.Slow, effect, i, c, 0)
+		add(!op.done && !s.down && happened.Slow < w.Trouble.Slow, effect, i, c, 0)
 		add(op.done, answer, i, c, 0)
-		add(!s.down && had.Faults < w.Trouble.Faults, lose, i, c, 0)
+		add(!s.down && happened.Faults < w.Trouble.Faults, lose, i, c, 0)
 	}
-	add(chosen && n.stage == serving && had.Stops < w.Trouble.Stops, stop, i, 0, 0)
+	add(chosen && n.stage == serving && happened.Stops < w.Trouble.Stops, stop, i, 0, 0)
 	add(n.stage == closing, exit, i, 0, 0)
-	add(chosen && had.Crashes < w.Trouble.Crashes, crash, i, 0, 0)
+	add(chosen && happened.Crashes < w.Trouble.Crashes, crash, i, 0, 0)
 }
 
 func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
@@ -291,6 +291,6 @@ func (s *state) proceed(i, c int) bool {
 // is a single step: whatever happens while it is under way could as well happen before
 // it.
 func (s *state) mayTrouble() bool {
-	may, had := &s.world.Trouble, &s.happened
-	return had.Slow < may.Slow || had.Faults < may.Faults || s.down || had.Outages < may.Outages
+	may, happened := &s.world.Trouble, &s.happened
+	return happened.Slow < may.Slow || happened.Faults < may.Faults || s.down || happened.Outages < may.Outages
 }

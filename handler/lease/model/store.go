@@ -49,8 +49,8 @@ func (s *state) land(c, i int, w *lease.Write, upon lease.Version) bool {
 	case next.Version > s.world.Limits.Version:
 		b.perMinutes = append(b.perMinutes, adoption{0, next.PerMinute}) // its maker may have read long ago that there is no row
 	}
-	says := amountsOf(w)
-	b.excess[s.world.minute(next.Window)] += says.excess - says.undone
+	amounts := amountsOf(w)
+	b.excess[s.world.minute(next.Window)] += amounts.excess - amounts.undone
 	b.forfeited += w.Forfeited.Amount
 	if s.world.Wrong == GivenTwice {
 		next.Given = nil
