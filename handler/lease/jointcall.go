@@ -48,16 +48,18 @@ func (j *JointCall) Clone() *JointCall {
 // Answered handles the Answer of the agent of part i. The other agents may change
 // meanwhile.
 func (j *JointCall) Answered(i int, a Answer) {
-	p := &j.parts[i]
-	switch {
-	case a.DecideAgain:
-	case a.Decision.Verdict == limit.Granted:
-		p.state, p.decision = decided, prospect{outlook: fitsNow, decision: a.Decision}
-	case a.MayQueue:
-		p.state, p.decision = decided, prospect{outlook: fitsLater, decision: a.Decision}
-	default:
-		p.state, p.decision = decided, prospect{outlook: doesNotFit, decision: a.Decision}
+	if a.DecideAgain {
+		return
 	}
+	found := doesNotFit
+	switch {
+	case a.Decision.Verdict == limit.Granted:
+		found = fitsNow
+	case a.MayQueue:
+		found = fitsLater
+	}
+	p := &j.parts[i]
+	p.state, p.decision = decided, prospect{outlook: found, decision: a.Decision}
 }
 
 // An Outcome says how far the decision of a JointCall has come.
@@ -76,7 +78,7 @@ const (
 // the verdict Granted and no amount.
 func (j *JointCall) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 	j.start(at, agents)
-	if j.waitingAt >= 0 {
+	if j.waitingAt >= 0 { // only that queue counts until its turn comes
 		p, a := &j.parts[j.waitingAt], agents[j.waitingAt]
 		p.refresh(at, a)
 		if p.state == queued && p.prospect(at, a).outlook == fitsLater {
@@ -89,6 +91,7 @@ func (j *JointCall) Decide(at Moment, agents []*Agent) (Outcome, []Answer) {
 		prospects = j.survey(at, agents)
 	}
 	if !has(prospects, undecidable, doesNotFit, fitsLater) && has(prospects, unknown) {
+		// Nothing is known to be against the call, so claim what it asks everywhere.
 		j.enqueue(at, agents, prospects)
 		prospects = j.survey(at, agents)
 	}

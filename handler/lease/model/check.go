@@ -108,7 +108,7 @@ func (s *state) checkLimits(c int) {
 	}
 }
 
-// checkMinute checks the charges of a minute, and of each row of minutes that ends with
+// checkMinute checks the charges of a minute, and of each run of minutes that ends with
 // it. credit is that of the minute before, charged what was charged to each minute. It
 // returns the minute's credit.
 func (s *state) checkMinute(c int, m, credit int64, charged map[int64]int64) int64 {
@@ -145,19 +145,19 @@ func (s *state) checkAccount(c int) {
 	if b.deleted || b.repaired || !r.exists || s.world.Limits.Quota == 0 || s.world.turnsPeriod() {
 		return
 	}
-	must := b.forfeited - b.dropped + s.charges(c)
+	want := b.forfeited - b.dropped + s.charges(c)
 	for i := range s.instances {
 		if s.instances[i].stage != closed {
-			must -= s.unreported(i, c)
+			want -= s.unreported(i, c)
 		}
 	}
 	for _, m := range s.messages {
 		if m.counter == c {
-			must -= m.orphan
+			want -= m.orphan
 		}
 	}
-	if r.row.PeriodSpent != must {
-		s.fail("I2", "got %d charged to the period, want %d", r.row.PeriodSpent, must)
+	if r.row.PeriodSpent != want {
+		s.fail("I2", "got %d charged to the period, want %d", r.row.PeriodSpent, want)
 	}
 }
 
@@ -221,7 +221,7 @@ func (s *state) checkQueue(i, c int) {
 	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimed })
 	for place, one := range waits {
 		n, k := one.id, &s.calls[one.id]
-		if claims += one.claim; one.settled() {
+		if claims += one.claim; one.claimedOrBlocked() {
 			continue
 		}
 		over := at.Time.Sub(s.world.time(k.arrivedAt).Add(k.wait))
@@ -233,7 +233,7 @@ func (s *state) checkQueue(i, c int) {
 	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause || first < 0 {
 		return
 	}
-	if due >= lease.Never && !slices.ContainsFunc(waits, entry.settled) {
+	if due >= lease.Never && !slices.ContainsFunc(waits, entry.claimedOrBlocked) {
 		s.fail("Q1", "%d calls wait, and their agent rests for ever", len(waits))
 	}
 	h, ask := holdingOf(&p.agent), s.asks(waits[first].id, c)
@@ -256,6 +256,7 @@ func (s *state) asks(n int64, c int) int64 {
 	return s.calls[n].ask
 }
 
+// usable reports whether calls may spend a lease at a time.
 func usable(h holding, now time.Time) bool {
 	return h.window >= limit.Minute(now) && now.Unix() < h.expiry
 }
@@ -281,7 +282,7 @@ func (s *state) checkAnswer(n, c int, reply lease.Answer) {
 	fromLease := reply.Held && !reply.Decision.Degraded && reply.Decision.Verdict == limit.Granted
 	if fromLease {
 		if h := holdingOf(&s.instances[k.owner].parts[c].agent); reply.Hold.Window < limit.Minute(now) || now.Unix() >= h.expiry && s.instances[k.owner].parts[c].unfrozen == nil {
-			s.fail("I5", "a lease was spent after its end")
+			s.fail("I5", "got call %d granted by a lease of minute %d in minute %d, want a lease that hasn't ended", n, s.world.minute(reply.Hold.Window), s.world.minute(limit.Minute(now)))
 		}
 		for _, other := range queueOf(&s.instances[k.owner].parts[c].agent) {
 			if int(other.id) < n && s.calls[other.id].phase == waiting && !other.claimed {
@@ -322,14 +323,5 @@ func (s *state) checkRefusal(n, c int) {
 
 // ahead reports whether undecided calls are ahead of a call at a counter.
 func (s *state) ahead(n, c int) bool {
-	return slices.ContainsFunc(queueOf(&s.instances[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.settled() && e.id < int64(n) })
-}
-
-// An outage is the bound on what all instances admit while the store is down.
-type outage struct {
-	minute    int64     // when it began
-	exact     bool      // each instance knew the rows as they were, or had never read them
-	left      []int64   // what was left of each counter
-	neverRead int       // instances that had never read them
-	shares    [][]share // of each counter: each instance's share by what it knew, right or not
+	return slices.ContainsFunc(queueOf(&s.instances[s.calls[n].owner].parts[c].agent), func(e entry) bool { return !e.claimedOrBlocked() && e.id < int64(n) })
 }

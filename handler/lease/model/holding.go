@@ -112,8 +112,8 @@ type entry struct {
 	claim                    int64
 }
 
-// settled reports whether nothing has to be decided about the call now.
-func (e entry) settled() bool { return e.claimed || e.blocked }
+// claimedOrBlocked reports whether nothing has to be decided about the call now.
+func (e entry) claimedOrBlocked() bool { return e.claimed || e.blocked }
 
 // queueOf returns the calls in an agent's queue.
 func queueOf(a *lease.Agent) (entries []entry) {

@@ -41,6 +41,15 @@ func (s *state) noteShare(i, c int) {
 	s.outage.shares[c][i] = share{was.minute, max(was.now, is.now), max(was.later, is.later)}
 }
 
+// An outage is the bound on what all instances admit while the store is down.
+type outage struct {
+	minute    int64     // when it began
+	exact     bool      // each instance knew the rows as they were, or had never read them
+	left      []int64   // what was left of each counter
+	neverRead int       // instances that had never read them
+	shares    [][]share // of each counter: each instance's share by what it knew, right or not
+}
+
 // shares returns the bound for an outage that begins now.
 func (s *state) shares() outage {
 	o := outage{minute: s.world.minute(limit.Minute(s.moment(0).Time)), exact: true, left: make([]int64, len(s.rows)), shares: make([][]share, len(s.rows))}
