@@ -259,6 +259,7 @@ func (a *admitter) serveFromLease(now time.Time) {
 	a.queue.calls = kept
 }
 
+// answer adds an Answer to the News.
 func (a *admitter) answer(answer Answer) { a.news.Answers = append(a.news.Answers, answer) }
 
 // failWaiters answers all queued calls and questions without the store.

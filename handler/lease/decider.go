@@ -48,10 +48,10 @@ func (dec *decider) decideNew(at Moment, c *call) prospect {
 	case !dec.refusal.holds(at.Time) || dec.mustWait():
 		return prospect{}
 	}
-	switch d, parks := dec.decideFromKnown(c, at.Time); {
+	switch d, mayQueue := dec.decideFromKnown(c, at.Time); {
 	case d.Verdict == limit.Granted: // a write must lease it
 		return prospect{}
-	case parks:
+	case mayQueue:
 		return prospect{outlook: fitsLater, decision: d}
 	default:
 		return prospect{outlook: doesNotFit, decision: d}
@@ -87,9 +87,9 @@ func (dec *decider) mustWait() bool {
 }
 
 // decideFromKnown decides a call from what is known, behind the calls parked before
-// it, and as if all claims were given back. parks reports that the call doesn't fit,
+// it, and as if all claims were given back. mayQueue reports that the call doesn't fit,
 // but may queue.
-func (dec *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, parks bool) {
+func (dec *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, mayQueue bool) {
 	ahead := dec.queue.lineBefore(c.id)
 	d = dec.decideBehind(c.ask, &ahead, now)
 	return d, d.Verdict != limit.Granted && dec.mayQueue(c, d, &ahead, now)
@@ -122,11 +122,11 @@ func (dec *decider) answerTo(q question, now time.Time) Answer {
 	if q.call == nil {
 		return Answer{ID: q.id, Decision: limit.Decision{Standing: dec.standing(now)}}
 	}
-	d, parks := dec.decideFromKnown(q.call, now)
+	d, mayQueue := dec.decideFromKnown(q.call, now)
 	if d.Verdict != limit.Granted && (dec.holder.inFlight.givesBack() || len(dec.holder.reports.pending.refunds) > 0) {
 		return Answer{ID: q.id, Decision: limit.Decision{Min: d.Min, Standing: d.Standing}} // it may fit once that is applied
 	}
-	return Answer{ID: q.id, Decision: d, MayQueue: parks}
+	return Answer{ID: q.id, Decision: d, MayQueue: mayQueue}
 }
 
 // overdueCalls finds the queued calls whose time is over and which don't fit, as far

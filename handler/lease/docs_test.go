@@ -35,6 +35,7 @@ func (w *worked) write(h *lease.Holder, id string, leased int64) *lease.Write {
 // land applies a write to the row. The instance doesn't know that yet.
 func (w *worked) land(body *lease.Write) { w.row = body.Row }
 
+// take reserves an amount of an instance's lease for a call.
 func (w *worked) take(h *lease.Holder, amount int64) lease.Hold {
 	w.t.Helper()
 	hold, ok := h.Reserve(amount, w.now)

@@ -31,6 +31,7 @@ func build(t *testing.T, h *lease.Holder, s lease.Row, leased int64, now time.Ti
 	return body.Row
 }
 
+// take reserves an amount of the holder's lease for a call.
 func take(t *testing.T, h *lease.Holder, amount int64, now time.Time) lease.Hold {
 	t.Helper()
 	hold, ok := h.Reserve(amount, now)

@@ -55,8 +55,10 @@ func (k *knownRow) servesWrites(now time.Time) bool {
 // what is known, so that a flood of calls that don't fit costs no operations.
 type refusal struct{ until time.Time }
 
+// holds reports whether calls are refused by what is known.
 func (r *refusal) holds(now time.Time) bool { return now.Before(r.until) }
 
+// forget ends the refusal.
 func (r *refusal) forget() { r.until = time.Time{} }
 
 // remember makes the refusal hold until the next minute. If other instances may give

@@ -74,6 +74,8 @@ func (a *localState) allowance(s *share, now time.Time) int64 {
 	return max(0, min(minute, view.Left(now)/live-a.unwrittenExcessBefore(s.spent)))
 }
 
+// allowanceIfNeverRead is the allowance of an instance that has never read the counter,
+// and may be below zero.
 func (a *localState) allowanceIfNeverRead(s *share) int64 {
 	minute, period := int64(limit.Unlimited), int64(limit.Unlimited)
 	if a.limits.PerMinute > 0 {

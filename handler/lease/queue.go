@@ -75,6 +75,7 @@ type queue struct {
 	questions []question
 }
 
+// clone returns a copy that shares nothing that either side changes.
 func (q *queue) clone() queue { return queue{slices.Clone(q.calls), slices.Clone(q.questions)} }
 
 // hasUndecided reports whether a call waits for its first decision, or a question
@@ -166,6 +167,7 @@ type line struct {
 	bytes  int64 // of their bodies
 }
 
+// add adds a call that needs an amount to the line.
 func (l *line) add(c *call, amount int64) {
 	l.calls++
 	l.amount += amount

@@ -26,18 +26,23 @@ func (r *Row) Plausible(now time.Time) bool {
 // been edited, or written by a wrong clock.
 func (r *Row) tooFarAhead(now time.Time) bool { return r.Window >= limit.Minute(now.Add(maxAhead)) }
 
+// plausible reports whether all amounts are from 0 to maxAmount.
 func plausible(amounts ...int64) bool {
 	return !slices.ContainsFunc(amounts, func(n int64) bool { return n < 0 || n > maxAmount })
 }
 
+// plausiblePercent reports whether n is a percent for which there can be an alert, or 0.
 func plausiblePercent(n int64) bool { return n >= 0 && n <= maxPercent }
 
+// plausibleAmounts reports whether Tollgate could have written the row's amounts and
+// minutes.
 func (r *Row) plausibleAmounts() bool {
 	most := max(r.PerMinute+r.Burst, r.Spent+r.Leased) // after the limit was cut, the credit may be as high as what was charged before
 	return plausible(r.PerMinute, r.Burst, r.Quota, r.Spent, r.PeriodSpent) && plausiblePercent(r.Alerted) &&
 		r.Credit <= most && r.Credit >= -maxAmount && r.plausibleSpans()
 }
 
+// plausibleSpans reports whether Tollgate could have written the row's Opened and Given.
 func (r *Row) plausibleSpans() bool {
 	n := len(r.Opened)
 	return r.Opened.WellFormed() && r.Given.WellFormed() && (n == 0 || r.Opened[n-1].To <= r.Window)

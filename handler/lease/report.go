@@ -18,6 +18,7 @@ type refund struct {
 	amount int64
 }
 
+// addRefund adds a refund, to the one of the same minute and period if there is one.
 func (r *report) addRefund(given refund) {
 	for i := range r.refunds {
 		if one := &r.refunds[i]; one.window == given.window && one.period.Equal(given.period) {
@@ -28,6 +29,7 @@ func (r *report) addRefund(given refund) {
 	r.refunds = append(r.refunds, given)
 }
 
+// add adds what another report has.
 func (r *report) add(other report) {
 	for _, one := range other.refunds {
 		r.addRefund(one)
@@ -65,6 +67,7 @@ type booking struct {
 // vanish in any case.
 const maxBookings = 4
 
+// clone returns a copy that shares nothing that either side changes.
 func (r *reports) clone() reports {
 	copied := *r
 	copied.pending.refunds = slices.Clone(r.pending.refunds)

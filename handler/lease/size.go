@@ -62,6 +62,7 @@ func (d *demand) addExcess(amount int64, now time.Time) {
 	d.last = now
 }
 
+// decayed returns the rate at a time, in amount a second.
 func (d *demand) decayed(now time.Time) float64 {
 	if d.last.IsZero() || now.Before(d.last) {
 		return d.rate

@@ -90,6 +90,7 @@ type Forfeit struct {
 	Amount int64 // sum of these
 }
 
+// add counts a dead instance's lease, unless it is empty.
 func (f *Forfeit) add(leased int64) {
 	if leased > 0 {
 		f.Leases, f.Amount = f.Leases+1, f.Amount+leased
@@ -110,6 +111,7 @@ func (r *Row) retire(slot *Slot, now time.Time) {
 	*slot = tombstone(*slot, now)
 }
 
+// tombstone returns the tombstone of a slot.
 func tombstone(slot Slot, now time.Time) Slot {
 	return Slot{ID: slot.ID, Seq: slot.Seq, Expiry: now.Add(tombstoneLife).Unix(), Gone: true}
 }

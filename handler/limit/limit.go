@@ -224,6 +224,7 @@ func (l Limits) MaxGrant(ask Ask) int64 {
 	return most
 }
 
+// verdict decides whether the smallest amount that a call can do with fits.
 func (l Limits) verdict(least int64, left remaining) Verdict {
 	switch {
 	case l.PerMinute > 0 && least > l.PerMinute+l.Burst:

@@ -9,6 +9,7 @@ import (
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
+// at parses a time such as 2026-03-02 12:00:00 +0000.
 func at(text string) time.Time {
 	t, err := time.Parse("2006-01-02 15:04:05 -0700", text)
 	if err != nil {

@@ -129,6 +129,7 @@ func (s *state) settleAnswer(n, c int, reply lease.Answer) {
 	}
 }
 
+// allHeld reports whether a call has all of its holds.
 func (s *state) allHeld(n int) bool {
 	for i := range s.calls[n].needs {
 		if !s.calls[n].needs[i].held {

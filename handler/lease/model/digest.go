@@ -11,12 +11,14 @@ import (
 // A digest is a hash of values, private fields included.
 type digest uint64
 
+// add mixes a number into the digest.
 func (d *digest) add(n uint64) {
 	x := (uint64(*d) ^ n) * 0x9e3779b97f4a7c15
 	x ^= x >> 29
 	*d = digest(x*0xbf58476d1ce4e5b9 ^ x>>32)
 }
 
+// text adds a string.
 func (d *digest) text(s string) {
 	d.add(uint64(len(s)))
 	for i := range len(s) {
@@ -61,6 +63,7 @@ func collect(of reflect.Type) {
 
 var timeType = reflect.TypeFor[time.Time]()
 
+// value adds a value of any kind that a state has.
 func (d *digest) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Int, reflect.Int8, reflect.Int64:
@@ -104,6 +107,7 @@ func (d *digest) value(v reflect.Value) {
 	}
 }
 
+// fields adds the fields of a struct that are not ignored.
 func (d *digest) fields(v reflect.Value) {
 	if v.Type() == timeType { // its location is UTC throughout
 		d.value(v.Field(0))

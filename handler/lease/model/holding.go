@@ -34,6 +34,7 @@ func (t writtenAmounts) sum() int64 { return t.reserved - t.refunds + t.excess }
 // A fieldPath is the index path to a field, for reflect.Value.FieldByIndex.
 type fieldPath []int
 
+// fieldOf returns the path to a field by the names of the fields on it.
 func fieldOf(of reflect.Type, names ...string) fieldPath {
 	var path fieldPath
 	for _, name := range names {
@@ -75,6 +76,7 @@ var (
 	writeSeq      = fieldOf(writeType, "seq")
 )
 
+// holdingOf returns what an agent holds.
 func holdingOf(a *lease.Agent) holding {
 	v := reflect.ValueOf(a).Elem()
 	h := holding{id: v.FieldByIndex(slotID).String(), joined: v.FieldByIndex(joined).Bool(), window: v.FieldByIndex(window).Int(), expiry: v.FieldByIndex(expiry).Int(),
@@ -86,6 +88,7 @@ func holdingOf(a *lease.Agent) holding {
 	return h
 }
 
+// reportSums returns the sums of the refunds and of the excess of a report.
 func reportSums(report reflect.Value) (refunds, excess int64) {
 	all := report.Field(0)
 	for i := range all.Len() {
@@ -101,8 +104,10 @@ func amountsAt(v reflect.Value) writtenAmounts {
 	return t
 }
 
+// amountsOf returns the amounts that a write reports.
 func amountsOf(w *lease.Write) writtenAmounts { return amountsAt(reflect.ValueOf(w).Elem()) }
 
+// idOf returns the slot id of a write.
 func idOf(w *lease.Write) string { return reflect.ValueOf(w).Elem().FieldByIndex(writeID).String() }
 
 // An entry is a call in an agent's queue.

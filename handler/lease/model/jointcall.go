@@ -82,6 +82,7 @@ func (s *state) agents(i int) (all []*lease.Agent) {
 	return all
 }
 
+// hearAll takes the News of all of an instance's agents.
 func (s *state) hearAll(i int) {
 	for c := range s.rows {
 		s.hear(i, c)

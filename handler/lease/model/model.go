@@ -98,6 +98,7 @@ type Result struct {
 	Path      []string // the steps to it, with the states that they lead to
 }
 
+// String describes the result: the violation with its path, or the size of the search.
 func (r Result) String() string {
 	if r.Violation == "" {
 		return fmt.Sprintf("%d states, %d steps deep, no promise broken", r.States, r.Depth)

@@ -45,6 +45,7 @@ func (s *stored) etag() lease.Version {
 	return lease.Version(strconv.Itoa(s.version))
 }
 
+// put stores a row, which gets a new version.
 func (s *stored) put(row lease.Row) {
 	s.row, s.exists = row, true
 	s.version++
@@ -62,6 +63,7 @@ type instance struct {
 	aged       bool   // an hour has passed since it built its write in flight
 }
 
+// A stage says how far an instance has come in stopping.
 type stage int
 
 const (
@@ -112,6 +114,7 @@ type call struct {
 	woken     bool             // an agent has answered it, so it must decide again
 }
 
+// A phase says what has become of a call.
 type phase int
 
 const (
@@ -150,6 +153,7 @@ type books struct {
 // An adoption is a limit of the minute, and the first minute for which it applied.
 type adoption struct{ from, perMinute int64 }
 
+// begin returns the first state of a world.
 func begin(w *World) *state {
 	n := max(1, w.Counters)
 	s := &state{world: w, instances: make([]instance, w.Instances), rows: make([]stored, n), books: make([]books, n)}
@@ -175,6 +179,7 @@ func (s *state) start(i int) {
 	}
 }
 
+// patience returns the agents' patience.
 func (w *World) patience() time.Duration {
 	if w.Patience == 0 {
 		return time.Hour
@@ -239,6 +244,7 @@ func (s *state) moment(i int) lease.Moment {
 	return lease.Moment{Time: s.world.time(n.at).Add(n.clockError), Uptime: n.uptime + s.world.Times[n.at], Store: lease.StoreState{Down: s.down}}
 }
 
+// time returns one of the times that clocks can show.
 func (w *World) time(at int) time.Time { return w.Start.Add(w.Times[at]) }
 
 // last returns the latest time that a clock can show.
@@ -247,6 +253,7 @@ func (w *World) last() time.Time { return w.time(len(w.Times) - 1) }
 // minute returns a minute's number, counted from the world's first minute.
 func (w *World) minute(window int64) int64 { return window - limit.Minute(w.Start) }
 
+// limits returns the limits that an instance knows.
 func (s *state) limits(i int) limit.Limits {
 	if tier := s.instances[i].tier; tier > 0 {
 		return s.world.Newer[tier-1]

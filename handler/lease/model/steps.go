@@ -54,6 +54,7 @@ type step struct {
 	i, c, n int
 }
 
+// String names the step and its numbers.
 func (s step) String() string { return fmt.Sprintf("%s %d/%d, %d", kindNames[s.kind], s.i, s.c, s.n) }
 
 // steps returns the steps to try in a state. Some turn out to be impossible: see after.
@@ -92,6 +93,7 @@ func (s *state) steps() []step {
 // stop trying.
 const maxTries = 2
 
+// stepsOfInstance adds the steps of an instance and its agents.
 func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
 	w, n, happened := s.world, &s.instances[i], &s.happened
 	// Instances are alike: if only one such fault may happen, let it happen to the first.
@@ -128,6 +130,7 @@ func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
 	add(chosen && happened.Crashes < w.Trouble.Crashes, crash, i, 0, 0)
 }
 
+// stepsOfCall adds the steps of a call.
 func (s *state) stepsOfCall(n int, add func(bool, kind, int, int, int)) {
 	w, c := s.world, &s.calls[n]
 	if c.crashed {
@@ -157,6 +160,7 @@ func (c *call) most() (most int64) {
 	return most
 }
 
+// mayTick reports whether an instance's clock may move to its next time.
 func (s *state) mayTick(i int) bool {
 	next := s.instances[i].at + 1
 	if next >= len(s.world.Times) {
@@ -195,6 +199,7 @@ func (s *state) after(step step) (after *state, done bool) {
 	return c, c.do(step)
 }
 
+// do makes a step. It returns false if the step is impossible.
 func (s *state) do(step step) bool {
 	i, c := step.i, step.c
 	switch step.kind {

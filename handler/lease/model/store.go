@@ -83,6 +83,7 @@ func (s *state) answer(i, c int) {
 	})
 }
 
+// implausible reports whether the agent that found a row will repair it.
 func (s *state) implausible(c int, found lease.Found) bool {
 	return found.Version != "" && !found.Row.Plausible(found.Date)
 }

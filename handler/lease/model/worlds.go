@@ -270,6 +270,7 @@ func Variants() []World {
 	}
 }
 
+// variant returns a small world that leaves out a rule.
 func variant(name string, wrong Wrong, harm string, change func(*World)) World {
 	return base(name, func(w *World) {
 		w.Wrong, w.Harm, w.Times, w.Limits, w.Callers.Calls = wrong, harm, oneMoment, tier(4, 2), 3
@@ -277,6 +278,7 @@ func variant(name string, wrong Wrong, harm string, change func(*World)) World {
 	})
 }
 
+// newer returns limits with the next version.
 func newer(limits limit.Limits) limit.Limits {
 	limits.Version++
 	return limits
