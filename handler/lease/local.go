@@ -62,16 +62,13 @@ func (a *localState) allowance(s *share, now time.Time) int64 {
 	if !a.known.everRead() {
 		return max(0, a.allowanceIfNeverRead(s))
 	}
-	view, live, minute := a.known.view, a.known.live(), int64(limit.Unlimited)
-	switch {
-	case view.PerMinute == 0:
-	case view.Balance.Window == limit.Minute(now):
-		minute = view.Left(now)/live - a.unwrittenExcessBefore(s.spent)
-	default:
-		minute = view.PerMinute/live - a.holder.LeasedAmount()
+	view, live, before := a.known.view, a.known.live(), a.unwrittenExcessBefore(s.spent)
+	if view.PerMinute == 0 || view.Balance.Window == limit.Minute(now) {
+		return max(0, view.Left(now)/live-before)
 	}
-	view.PerMinute = 0
-	return max(0, min(minute, view.Left(now)/live-a.unwrittenExcessBefore(s.spent)))
+	minute := view.PerMinute/live - a.holder.LeasedAmount()
+	view.PerMinute = 0 // then Left is what the quota has left
+	return max(0, min(minute, view.Left(now)/live-before))
 }
 
 // allowanceIfNeverRead is the allowance of an instance that has never read the counter,

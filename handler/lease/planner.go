@@ -93,10 +93,17 @@ func (p *planner) hasWork(now time.Time) bool {
 
 // mustWrite reports whether a write is needed even if no call is granted.
 func (p *planner) mustWrite(now time.Time) bool {
-	why := &p.schedule.next
-	return why.renew || why.urgent && p.holder.Excess() > 0 || p.known.mustReplace || why.unused && p.spare() > 0 ||
-		(p.closing || why.evicting) && p.unsaved() ||
-		!now.Before(p.reportAt())
+	switch why := &p.schedule.next; {
+	case why.renew, p.known.mustReplace:
+		return true
+	case why.urgent && p.holder.Excess() > 0:
+		return true
+	case why.unused && p.spare() > 0:
+		return true
+	case (p.closing || why.evicting) && p.unsaved():
+		return true
+	}
+	return !now.Before(p.reportAt())
 }
 
 // reportAt returns the time of the next report.
