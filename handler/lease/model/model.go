@@ -45,7 +45,7 @@ type Clocks struct {
 	Skew  int             // the most of these steps between two clocks
 }
 
-// Tiers are the limits.
+// Tiers are the counters' limits, and how they change.
 type Tiers struct {
 	Limits limit.Limits
 	Newer  []limit.Limits // that replace them, one after the other

@@ -36,8 +36,7 @@ func base(name string, change func(*World)) World {
 	return w
 }
 
-// Worlds returns the worlds in which every rule must hold. Each is searched
-// exhaustively.
+// Worlds returns the worlds in which all promises must hold.
 func Worlds() []World {
 	return slices.Concat(clockWorlds(), troubleWorlds(), limitWorlds(), storeWorlds(), queueWorlds(), outageWorlds(), pairWorlds(), questionWorlds())
 }
