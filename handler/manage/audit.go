@@ -10,13 +10,13 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// An Event is a change that was made or tried: one row of the audit. It never holds a
-// key or a key's hash.
+// An Event is a change that an operator made or tried: one row of the audit. A request that
+// would change nothing makes none. An event never holds a key or a key's hash.
 type Event struct {
 	// ID orders events, newest first.
 	ID   string    `json:"id"`
 	When time.Time `json:"when"`
-	// Who made the change: a token's owner, "operator key", or the command line's user.
+	// Who is the operator: a token's owner, "operator key", or the user of the command line.
 	Who string `json:"who"`
 	// Action is one of tier.create, tier.change, tier.delete, group.create, group.change,
 	// group.suspend, group.resume, group.delete, subscription.create,
@@ -24,15 +24,14 @@ type Event struct {
 	// subscription.delete, key.create, key.expire, key.revoke, price.create,
 	// price.change, price.delete or currency.change.
 	Action string `json:"action"`
-	// Target is the id of the tier, group or subscription, or the priced model, or
-	// "currency".
+	// Target is the id of the tier, group or subscription, the model of a price, or "currency".
 	Target string `json:"target"`
 	// Changes holds the fields that changed, by JSON name.
 	Changes map[string]Change `json:"changes,omitempty"`
 	Outcome Outcome           `json:"outcome"`
 }
 
-// A Change is a field's value before and after; absent if there was or is none.
+// A Change is a field's value before and after a change; nil if there was or is none.
 type Change struct {
 	From any `json:"from,omitempty"`
 	To   any `json:"to,omitempty"`
@@ -41,12 +40,12 @@ type Change struct {
 // An Outcome is how a change ended.
 type Outcome string
 
-// The outcomes. An event is written as unknown before its change, so that every change
-// has an event, whatever fails.
+// The outcomes. An event is written with the outcome unknown before its change is made, so that
+// every change has an event, whatever fails.
 const (
 	Unknown Outcome = "unknown" // the answer was lost, or the process died
 	Done    Outcome = "done"
-	Refused Outcome = "refused" // it conflicted with another change
+	Refused Outcome = "refused" // another change came first
 )
 
 // An Audit stores events.
@@ -55,9 +54,9 @@ type Audit interface {
 	Begin(ctx context.Context, e Event) (id string, err error)
 	// End sets the outcome of an event.
 	End(ctx context.Context, id string, outcome Outcome) error
-	// Events lists at most limit events, newest first, that follow the one with the ID
-	// after. If target isn't empty, it lists that target's events only. next is the after
-	// of the next page, empty at the end.
+	// Events lists at most limit events, newest first, beginning after the one with the ID
+	// after; empty: with the newest. If target isn't empty, it lists that target's events only.
+	// next is the value of after for the next page; empty: there is none.
 	Events(ctx context.Context, target, after string, limit int) (events []Event, next string, err error)
 }
 
@@ -78,7 +77,7 @@ func (c *call) listAudit() (*result, error) {
 	return &result{body: page[Event]{Items: events, Next: next}}, nil
 }
 
-// ignoredFields are the fields left out of Changes.
+// ignoredFields holds the fields left out of Changes.
 var ignoredFields = []string{"id", "version", "created"}
 
 // differences returns the fields in which two values differ, encoded as JSON.
@@ -97,6 +96,7 @@ func differences(before, after any) map[string]Change {
 	return all
 }
 
+// jsonFields returns the fields of a value's JSON, without those that are ignored or empty.
 func jsonFields(value any) map[string]any {
 	var all map[string]any
 	if text, err := json.Marshal(value); err == nil {

@@ -49,6 +49,7 @@ func (k keyAuthenticator) Authenticate(_ context.Context, token string) (string,
 // does, it returns the most specific of their errors.
 func AnyOf(all ...Authenticator) Authenticator { return anyOf(all) }
 
+// anyOf holds the authenticators of AnyOf.
 type anyOf []Authenticator
 
 // Authenticate implements Authenticator.

@@ -26,6 +26,7 @@ func (c *call) readBody(types ...string) ([]byte, error) {
 	return nil, &Problem{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Detail: "Send the body as Content-Type: " + strings.Join(types, " or ") + "."}
 }
 
+// readAll reads a request's body of any media type.
 func (c *call) readAll() ([]byte, error) {
 	text, err := io.ReadAll(c.Body)
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -40,6 +41,7 @@ func (c *call) readAll() ([]byte, error) {
 	return text, nil
 }
 
+// Media types of request bodies.
 const (
 	typeJSON  = "application/json"
 	typeMerge = "application/merge-patch+json"
@@ -58,10 +60,11 @@ func (c *call) decodeBody(into any, optional bool) error {
 	return decode(text, into)
 }
 
-// decode decodes JSON. Its error is a *FieldError or a Problem with the body.
+// decode decodes JSON and rejects unknown fields. Its error is a *subscription.FieldError or a
+// *Problem.
 func decode(text []byte, into any) error {
 	err := subscription.Decode(text, into)
-	if _, field := errors.AsType[*subscription.FieldError](err); err != nil && !field {
+	if _, ofField := errors.AsType[*subscription.FieldError](err); err != nil && !ofField {
 		return badRequest("The body " + err.Error() + ".")
 	}
 	return err
@@ -88,6 +91,7 @@ type precondition struct {
 	mustNotExist bool   // If-None-Match: *
 }
 
+// precondition reads the request's precondition.
 func (c *call) precondition() (precondition, error) {
 	p := precondition{ifMatch: strings.TrimSpace(c.Header.Get("If-Match"))}
 	switch none := strings.TrimSpace(c.Header.Get("If-None-Match")); none {
@@ -116,8 +120,8 @@ func (p precondition) check(kind, id string, version int64) error {
 	return nil
 }
 
-// checkReplace is check for a change that replaces everything. It requires If-Match for
-// something that exists, so that an operator can't undo another's change unawares.
+// checkReplace is check for a change that replaces a whole value. It requires If-Match if the
+// value exists, so that operators don't undo others' changes by accident.
 func (p precondition) checkReplace(kind, id string, version int64) error {
 	if version != 0 && p.ifMatch == "" && !p.mustNotExist {
 		return &Problem{Status: http.StatusPreconditionRequired, Code: "precondition_required",

@@ -7,12 +7,13 @@ import (
 
 // A Check tests one thing that the gateway needs.
 type Check struct {
+	// Name is a word, such as tables.
 	Name string
 	// Run returns a short note, or an error that says what is wrong and how to fix it.
 	Run func(ctx context.Context) (note string, err error)
 }
 
-// A Finding is the result of a Check.
+// A Finding is the result of a Check. Note is the check's note or the text of its error.
 type Finding struct {
 	Name         string `json:"name"`
 	OK           bool   `json:"ok"`

@@ -30,7 +30,7 @@ import (
 	"tollgate/handler/subscription/subscriptiontest"
 )
 
-const keyAuthenticator = "canary-operator-key-0123456789abcdef"
+const operatorKey = "canary-operator-key-0123456789abcdef"
 
 // apiValidator checks answers against the API's own description.
 var apiValidator = sync.OnceValue(func() validator.Validator {
@@ -55,7 +55,7 @@ type fixture struct {
 	prices    *pricemem.Store
 	counters  *fakeCounters
 	ledger    *ledgermem.Store
-	ledgerErr error // of the ledger's next reads
+	ledgerErr error // that reading the ledger returns
 	pepper    subscription.Pepper
 	log       bytes.Buffer
 }
@@ -66,9 +66,9 @@ func newFixture(t *testing.T) *fixture {
 	f := &fixture{t: t, store: memstore.New(), audit: &auditmem.Store{}, prices: new(pricemem.Store), counters: &fakeCounters{}, pepper: pepper}
 	f.ledger = ledgermem.New(func(string) (bool, error) { return false, f.ledgerErr })
 	f.config = manage.Config{Store: f.store, Pepper: &pepper, Audit: f.audit, Prices: f.prices, Counters: f.counters, Ledger: ledger.Reader{Store: f.ledger},
-		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
-		Checks: []manage.Check{{Name: "sky", Run: func(context.Context) (string, error) { return "blue", nil }},
-			{Name: "ground", Run: func(context.Context) (string, error) { return "", errors.New("wet: wait") }}}}
+		Auth: manage.OperatorKey(secret.New(operatorKey)), Log: slog.New(slog.NewJSONHandler(&f.log, nil)),
+		Checks: []manage.Check{{Name: "tables", Run: func(context.Context) (string, error) { return "readable", nil }},
+			{Name: "upstream", Run: func(context.Context) (string, error) { return "", errors.New("unreachable: check the address") }}}}
 	f.api = manage.New(f.config)
 	f.must("PUT", "/tiers/gold", `{"tokensPerMinute":300}`)
 	f.must("PUT", "/subscriptions/team-a", `{"tier":"gold","name":"Team A"}`)
@@ -95,13 +95,14 @@ func (l *fakeCounters) List(context.Context) iter.Seq2[counter.Entry, error] {
 	}
 }
 
-// A response is a received answer.
+// A response is an answer that has been read.
 type response struct {
 	status int
 	header http.Header
 	text   string
 }
 
+// decode decodes the answer's JSON.
 func (a response) decode(t *testing.T, value any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.text), value); err != nil {
@@ -109,13 +110,13 @@ func (a response) decode(t *testing.T, value any) {
 	}
 }
 
-// ask makes a request and checks the answer against the API's description. headers are
+// do makes a request and checks the answer against the API's description. headers are
 // pairs of name and value.
-func (f *fixture) ask(method, path, body string, headers ...string) response {
+func (f *fixture) do(method, path, body string, headers ...string) response {
 	f.t.Helper()
 	make := func() *http.Request {
 		request := httptest.NewRequestWithContext(f.t.Context(), method, "/manage"+path, strings.NewReader(body))
-		request.Header.Set("Authorization", "Bearer "+keyAuthenticator)
+		request.Header.Set("Authorization", "Bearer "+operatorKey)
 		if body != "" {
 			request.Header.Set("Content-Type", "application/json")
 		}
@@ -150,7 +151,7 @@ func (f *fixture) ask(method, path, body string, headers ...string) response {
 func (f *fixture) must(method, path, body string, headers ...string) response {
 	f.t.Helper()
 	request := httptest.NewRequestWithContext(f.t.Context(), method, "/manage"+path, strings.NewReader(body))
-	request.Header.Set("Authorization", "Bearer "+keyAuthenticator)
+	request.Header.Set("Authorization", "Bearer "+operatorKey)
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
@@ -162,7 +163,7 @@ func (f *fixture) must(method, path, body string, headers ...string) response {
 			f.t.Errorf("%s %s: got the request %s, want one that the description allows: %s %s", method, path, body, fault.Message, fault.Reason)
 		}
 	}
-	a := f.ask(method, path, body, headers...)
+	a := f.do(method, path, body, headers...)
 	if a.status >= 300 {
 		f.t.Fatalf("%s %s: got %d %s, want success", method, path, a.status, a.text)
 	}
@@ -173,7 +174,7 @@ func (f *fixture) must(method, path, body string, headers ...string) response {
 // contains each of parts.
 func (f *fixture) expectProblem(status int, code string, method, path, body string, headers []string, parts ...string) manage.Problem {
 	f.t.Helper()
-	a := f.ask(method, path, body, headers...)
+	a := f.do(method, path, body, headers...)
 	var p manage.Problem
 	a.decode(f.t, &p)
 	if a.status != status || p.Status != status || p.Code != code || a.header.Get("Content-Type") != "application/problem+json" {

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 
 	"tollgate/handler/subscription"
@@ -33,7 +32,7 @@ func (c *call) readGroup() (*result, error) {
 	return &result{body: g, version: g.Version}, nil
 }
 
-// editableGroup has the fields of a group that operators set.
+// editableGroup holds the fields of a group that operators set.
 type editableGroup struct {
 	Name      string               `json:"name,omitempty"`
 	Parent    string               `json:"parent,omitempty"`
@@ -77,7 +76,7 @@ func (c *call) patchGroup() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if isOnlySuspension(patch) && condition == (precondition{}) { // must work even if other groups are missing or invalid
+	if isOnlySuspension(patch) && condition == (precondition{}) { // works even if other groups are missing or invalid
 		g, err := c.registry().SuspendGroup(c.Context(), c.PathValue("id"), true)
 		if err != nil {
 			return nil, err
@@ -96,7 +95,8 @@ func (c *call) patchGroup() (*result, error) {
 	})
 }
 
-// setGroup creates or changes a group under the request's precondition.
+// setGroup creates or changes the group that the path names, if check accepts the stored version
+// under the request's precondition.
 func (c *call) setGroup(check func(precondition, string, string, int64) error, change func(*subscription.Group) error) (*result, error) {
 	condition, err := c.precondition()
 	if err != nil {
@@ -114,49 +114,4 @@ func (c *call) setGroup(check func(precondition, string, string, int64) error, c
 		return nil, explainMissing("parent", err)
 	}
 	return changeResult(created, g, g.Version, Prefix+"/groups/"+id), nil
-}
-
-// deleteTier deletes a tier, as deleteGroup and deleteSubscription do what they name.
-func (c *call) deleteTier() (*result, error) {
-	terms, err := c.deleteTerms("tier")
-	if err != nil {
-		return nil, err
-	}
-	return deleted(c.registry().DeleteTier(c.Context(), c.PathValue("id"), terms))
-}
-
-func (c *call) deleteGroup() (*result, error) {
-	terms, err := c.deleteTerms("group")
-	if err != nil {
-		return nil, err
-	}
-	return deleted(c.registry().DeleteGroup(c.Context(), c.PathValue("id"), terms))
-}
-
-func (c *call) deleteSubscription() (*result, error) {
-	terms, err := c.deleteTerms("subscription")
-	if err != nil {
-		return nil, err
-	}
-	return deleted(c.registry().DeleteSubscription(c.Context(), c.PathValue("id"), terms))
-}
-
-// deleteTerms reads the terms of a deletion from the request.
-func (c *call) deleteTerms(kind string) (subscription.DeleteOptions, error) {
-	q := c.query()
-	terms := subscription.DeleteOptions{Force: q.flag("force"), DryRun: q.flag("dryRun")}
-	if err := q.err(); err != nil {
-		return terms, err
-	}
-	condition, err := c.precondition()
-	terms.Check = func(version int64) error { return condition.check(kind, c.PathValue("id"), version) }
-	return terms, err
-}
-
-// deleted answers with what a deletion took along.
-func deleted(taken subscription.Deletion, err error) (*result, error) {
-	if err != nil {
-		return nil, err
-	}
-	return &result{status: http.StatusOK, body: taken}, nil
 }

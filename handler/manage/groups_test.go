@@ -64,7 +64,7 @@ func TestAGroupCanBeCreatedReadChangedReplacedAndDeleted(t *testing.T) {
 	}
 }
 
-func TestWhatIsInUseIsNotDeleted(t *testing.T) {
+func TestWhatIsInUseIsDeletedOnlyWithForce(t *testing.T) {
 	f := newFixture(t)
 	f.must("POST", "/subscriptions/team-a/keys/primary", "")
 	f.expectProblem(http.StatusConflict, "in_use", "DELETE", "/tiers/gold", "", nil, `1 subscription (team-a)`)
@@ -90,8 +90,8 @@ func TestWhatIsInUseIsNotDeleted(t *testing.T) {
 	}
 }
 
-// TestTheShortFormChangesTheLimitNamedTokens, in merge patches of tiers and overrides, and
-// leaves what else the limit has.
+// TestTheShortFormChangesTheLimitNamedTokens, in merge patches of tiers and overrides. What
+// else the limit has stays.
 func TestTheShortFormChangesTheLimitNamedTokens(t *testing.T) {
 	f := newFixture(t)
 	limits := func(path, patch, want string) {
@@ -129,7 +129,7 @@ func TestTheShortFormChangesTheLimitNamedTokens(t *testing.T) {
 	overrides(`{"overrides":null}`, `{}`)
 }
 
-func TestBadLimitsGetTheirOwnSentenceAndChangeNothing(t *testing.T) {
+func TestBadLimitsAreRefusedWithTheirFieldAndChangeNothing(t *testing.T) {
 	f := newFixture(t)
 	f.must("PUT", "/groups/org", `{}`)
 	f.must("PUT", "/groups/lab", `{"parent":"org"}`)
@@ -142,11 +142,15 @@ func TestBadLimitsGetTheirOwnSentenceAndChangeNothing(t *testing.T) {
 		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1,"perMinute":2}`), "perMinute appears twice"},
 		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1,"weights":{"prompt":1}}`), "limits.a.weights are for tokens"},
 		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1,"counterKey":"{user}"}`), "limits.a.counterKey has the unknown part {user}"},
-		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1},{"name":"A","unit":"calls","perMinute":2}`), `the names \"a\" and \"A\", which differ by case only`},
+		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1},{"name":"A","unit":"calls","perMinute":2}`), `"field":"limits.A.name","problem":"differs from \"a\" by case only"`},
+		{"PUT", "/groups/x", one(`{"name":"a","unit":"calls","perMinute":1},{"name":"a","unit":"calls","perMinute":2}`), `"field":"limits.a.name","problem":"is used by two limits"`},
+		{"PUT", "/groups/x", one(`{"name":"a b","unit":"calls","perMinute":1}`), `"field":"limits.a b.name","problem":"is not a limit's name"`},
 		{"PUT", "/groups/x", one(`{"name":"a","unit":"cost","perMinute":1}`), "limits.a.perMinute is not a decimal in quotes"},
-		{"PUT", "/groups/x", one(`{"unit":"calls","perMinute":1}`), "limits has a limit without a name"},
+		{"PUT", "/groups/x", one(`{"unit":"calls","perMinute":1}`), `"field":"limits.(no name).name","problem":"is missing"`},
 		{"PATCH", "/groups/org", `{"parent":"lab"}`, `parent makes group \"org\" its own ancestor`},
 		{"PATCH", "/subscriptions/team-a", `{"overrides":{"limits":[{"name":"calls","perMinute":1}]}}`, `with tier \"gold\", overrides.limits has \"calls\", which is not a limit of the tier: use one of tokens`},
+		{"PATCH", "/subscriptions/team-a", `{"overrides":{"limits":[{"perMinute":1}]}}`, `"field":"overrides.limits.(no name).name","problem":"is missing"`},
+		{"PATCH", "/subscriptions/team-a", `{"overrides":{"limits":[{"name":"tokens","perMinute":1},{"name":"Tokens","perMinute":2}]}}`, `"field":"overrides.limits.Tokens.name","problem":"is used by two overrides"`},
 		{"PATCH", "/subscriptions/team-a", `{"overrides":{"limits":[{"name":"tokens"}]}}`, "overrides.limits.tokens.perMinute is missing, and so is every other value"},
 		{"PATCH", "/subscriptions/team-a", `{"overrides":{"limits":[{"name":"tokens","unit":"calls"}]}}`, "overrides.limits.tokens.unit can't be overridden"},
 		{"PUT", "/tiers/x", `{"tokensPerMinute":1,"limits":[{"name":"tokens","unit":"tokens","perMinute":1}]}`, both},

@@ -35,31 +35,32 @@ const Prefix = "/manage"
 //go:embed openapi.json
 var OpenAPI []byte
 
-// Config holds what an API needs. Store, Audit, Prices, Counters, Ledger, Auth and Log are required.
+// Config holds what an API needs. Store, Audit, Prices, Counters, Ledger, Auth and Log are
+// required.
 type Config struct {
 	Store subscription.Store
 	// Pepper hashes new keys; nil: keys can't be created.
 	Pepper *subscription.Pepper
 	Audit  Audit
-	// Prices are what calls cost. Served is what the gateway serves, which they are
-	// checked against.
+	// Prices holds what models cost. Prices are checked against Served, what the gateway
+	// serves.
 	Prices price.Store
 	Served price.Served
-	// Counters are listed for where limits stand, Ledger is read for what happened.
+	// Counters is listed for the state of limits. Ledger is read for usage.
 	Counters Counters
 	Ledger   Ledger
 	// Deployment is the app's name, for reports; empty: it has none. Retention is how long
-	// days of usage are kept; 0: nobody knows.
+	// days of usage are kept; 0: unknown.
 	Deployment string
 	Retention  time.Duration
 	Auth       Authenticator
 	// Checks are run by GET /manage/checks, in order.
 	Checks []Check
-	// StandingsMaxAge is how long requests for usage share one reading of all counters after
-	// it ended; 0: only requests during a reading share it.
+	// StandingsMaxAge is how long a reading of all counters is used by later requests; 0: only
+	// requests that arrive during the reading share it.
 	StandingsMaxAge time.Duration
 	Log             *slog.Logger
-	// Strangers logs requests without an operator's token; nil: a limited log over Log.
+	// Strangers logs requests without an operator's token; nil: a log that writes to Log.
 	Strangers *strangers.Log
 }
 
@@ -80,8 +81,7 @@ func New(config Config) *API {
 	return a
 }
 
-// maxBody is the largest request body, in bytes. The largest subscription is far
-// smaller.
+// maxBody is the largest request body, in bytes. It is far larger than any subscription.
 const maxBody = 64 << 10
 
 // ServeHTTP answers one request and reports it in one log line. Only the
@@ -109,7 +109,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, route string, method
 	c.finish(c.dispatch(methods))
 }
 
-// authenticate sets the operator from the request's token.
+// authenticate checks the request's token and sets the operator.
 func (c *call) authenticate() error {
 	token, ok := bearer(c.Header)
 	if !ok {
@@ -168,7 +168,7 @@ type call struct {
 	w        http.ResponseWriter
 	api      *API
 	route    string // the path's pattern, or noRoute
-	operator string // as the audit names them; empty until authenticated
+	operator string // who makes the request, for the audit; empty until authenticated
 	started  time.Time
 }
 
@@ -177,7 +177,7 @@ func (c *call) registry() subscription.Registry {
 	return subscription.Registry{Store: &auditedStore{c.api.config.Store, c.recorder()}}
 }
 
-// recorder returns what records the operator's changes.
+// recorder returns a recorder of the operator's changes.
 func (c *call) recorder() changeRecorder { return changeRecorder{c.api.config.Audit, c.operator} }
 
 // A result is a successful answer.

@@ -21,7 +21,7 @@ func TestTheDescriptionIsValidAndServed(t *testing.T) {
 		}
 	}
 	f := newFixture(t)
-	a := f.ask("GET", "/openapi.json", "", "Authorization", "")
+	a := f.do("GET", "/openapi.json", "", "Authorization", "")
 	if a.status != http.StatusOK || a.text != string(manage.OpenAPI) || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("GET /openapi.json: got %d %.80s, want the description", a.status, a.text)
 	}
@@ -29,12 +29,12 @@ func TestTheDescriptionIsValidAndServed(t *testing.T) {
 
 func TestRequestsWithoutAnOperatorsTokenGet401(t *testing.T) {
 	f := newFixture(t)
-	for _, header := range []string{"", "Bearer ", "Bearer " + keyAuthenticator[1:], "Basic " + keyAuthenticator, keyAuthenticator} {
-		a := f.ask("GET", "/tiers", "", "Authorization", header)
+	for _, header := range []string{"", "Bearer ", "Bearer " + operatorKey[1:], "Basic " + operatorKey, operatorKey} {
+		a := f.do("GET", "/tiers", "", "Authorization", header)
 		if a.status != http.StatusUnauthorized || a.header.Get("WWW-Authenticate") == "" || strings.Contains(a.text, "gold") {
 			t.Errorf("Authorization %q: got %d %s, want 401 without content", header, a.status, a.text)
 		}
-		if a := f.ask("GET", "/nowhere", "", "Authorization", header); a.status != http.StatusUnauthorized {
+		if a := f.do("GET", "/nowhere", "", "Authorization", header); a.status != http.StatusUnauthorized {
 			t.Errorf("Authorization %q, unknown path: got %d, want 401", header, a.status)
 		}
 	}
@@ -42,7 +42,7 @@ func TestRequestsWithoutAnOperatorsTokenGet401(t *testing.T) {
 	if f.must("GET", "/me", "").decode(t, &me); me.Who != "operator key" {
 		t.Errorf("who: got %q, want operator key", me.Who)
 	}
-	if strings.Contains(f.log.String(), keyAuthenticator) {
+	if strings.Contains(f.log.String(), operatorKey) {
 		t.Error("log: got the operator's key in it, want no key")
 	}
 }
@@ -57,7 +57,7 @@ func TestATierCanBeCreatedReadChangedAndReplaced(t *testing.T) {
 	if read.text != made.text || read.header.Get("ETag") != made.header.Get("ETag") {
 		t.Errorf("read: got %s, want what was created, %s", read.text, made.text)
 	}
-	if a := f.ask("GET", "/tiers/silver", "", "If-None-Match", read.header.Get("ETag")); a.status != http.StatusNotModified || a.text != "" {
+	if a := f.do("GET", "/tiers/silver", "", "If-None-Match", read.header.Get("ETag")); a.status != http.StatusNotModified || a.text != "" {
 		t.Errorf("unchanged: got %d %s, want 304 without a body", a.status, a.text)
 	}
 	changed := f.must("PATCH", "/tiers/silver", `{"tokensPerMinute":200,"tokenQuota":null,"tokenQuotaPeriod":null}`, "Content-Type", "application/merge-patch+json", "If-Match", read.header.Get("ETag"))
@@ -125,6 +125,7 @@ func TestASubscriptionCanBeCreatedChangedAndReplaced(t *testing.T) {
 	}
 }
 
+// overridesOf returns a subscription's overrides as JSON.
 func overridesOf(t *testing.T, a subscription.Details) string {
 	t.Helper()
 	text, err := json.Marshal(a.Overrides)
@@ -238,7 +239,7 @@ func TestNothingIsChangedIfTheAuditCannotBeWritten(t *testing.T) {
 func TestAChangeWithoutAnAnswerStaysUnknownInTheAudit(t *testing.T) {
 	f := newFixture(t)
 	f.store.Fail(errors.New("down"))
-	a := f.ask("PATCH", "/tiers/gold", `{"tokensPerMinute":1}`)
+	a := f.do("PATCH", "/tiers/gold", `{"tokensPerMinute":1}`)
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 		t.Errorf("got %d %v, want 503 with Retry-After", a.status, a.header)
 	}
@@ -293,7 +294,7 @@ func TestChecksReportTheirFindings(t *testing.T) {
 	f := newFixture(t)
 	var list struct{ Items []manage.Finding }
 	f.must("GET", "/checks", "").decode(t, &list)
-	if len(list.Items) != 2 || !list.Items[0].OK || list.Items[0].Note != "blue" || list.Items[1].OK || list.Items[1].Note != "wet: wait" {
+	if len(list.Items) != 2 || !list.Items[0].OK || list.Items[0].Note != "readable" || list.Items[1].OK || list.Items[1].Note != "unreachable: check the address" {
 		t.Errorf("checks: got %+v, want one OK and one fault", list.Items)
 	}
 }

@@ -6,20 +6,21 @@ import (
 	"tollgate/handler/ledger"
 )
 
-// A Now is what all subscriptions do now.
-type Now struct {
-	// Minute is the running minute, some seconds behind the calls; Last is the one before.
+// An Activity is the usage of all subscriptions in the running minute, and the state of their
+// limits.
+type Activity struct {
+	// Minute is the running minute, some seconds behind the calls. Last is the minute before.
 	Minute Span `json:"minute"`
 	Last   Span `json:"last"`
 	// Currency is the code of all costs' currency; absent: none is set.
 	Currency string `json:"currency,omitempty"`
-	// Counters is the number of counters, Full of those that have at most 2% left of a
-	// limit.
+	// Counters is the number of counters. Full is the number of those that have at most 2% left
+	// of their minute or quota.
 	Counters int `json:"counters"`
 	Full     int `json:"full"`
 }
 
-// readNow answers with what happens now.
+// readNow answers with the present activity.
 func (c *call) readNow() (*result, error) {
 	q := c.query()
 	if err := q.err(); err != nil {
@@ -46,13 +47,13 @@ func (c *call) readNow() (*result, error) {
 			minute.Add(u.Totals)
 		}
 	}
-	now := Now{Minute: Span{From: running, Running: true, Counts: minute.Counts()}, Last: Span{From: running.Add(-time.Minute), Counts: last.Counts()}, Currency: currency, Counters: len(standings)}
+	activity := Activity{Minute: Span{From: running, Running: true, Counts: minute.Counts()}, Last: Span{From: running.Add(-time.Minute), Counts: last.Counts()}, Currency: currency, Counters: len(standings)}
 	for _, s := range standings {
 		if s.Minute.full() || s.Quota.full() {
-			now.Full++
+			activity.Full++
 		}
 	}
-	return &result{body: now}, nil
+	return &result{body: activity}, nil
 }
 
 // full reports whether at most 2% is left: too little for most calls.

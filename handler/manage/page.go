@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// Items per page of a list.
+// Numbers of items on a page of a list.
 const (
 	defaultPageSize = 100
 	maxPageSize     = 1000
 )
 
-// A page is a part of a list.
+// A page is one page of a list.
 type page[T any] struct {
 	Items []T `json:"items"`
-	// Next is the value of after for the next page; absent on the last page.
+	// Next is the value of the parameter after for the next page; absent on the last page.
 	Next string `json:"next,omitempty"`
 }
 
@@ -37,11 +37,12 @@ func (q *query) param(name string) string {
 	return q.values.Get(name)
 }
 
+// addFault adds a fault of a parameter.
 func (q *query) addFault(name, problem, fix string) {
 	q.faults = append(q.faults, fieldError(name, problem, fix))
 }
 
-// choice returns a parameter that has one of the allowed values; the first is the default.
+// choice returns a parameter that must have one of the allowed values; the first is the default.
 func (q *query) choice(name string, allowed ...string) string {
 	value := q.param(name)
 	if value == "" {
@@ -70,7 +71,7 @@ func (q *query) pageSize() int {
 }
 
 // err returns all faults. Unknown parameters are faults, because a misspelt filter would
-// silently filter nothing.
+// otherwise be ignored.
 func (q *query) err() error {
 	for name := range q.values {
 		if !slices.Contains(q.known, name) {

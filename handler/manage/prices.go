@@ -3,7 +3,6 @@ package manage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -32,8 +31,8 @@ func (c *call) listPrices() (*result, error) {
 	return &result{body: paginate(all, priceID, after, limit)}, nil
 }
 
-// priceID returns a text that orders prices by model and date: a tab is less than every
-// character that a model's name may have.
+// priceID returns a text that orders prices by model, then by date: the tab between the two is
+// less than any character that a model's name may have.
 func priceID(p price.Price) string { return p.Model + "\t" + string(p.From) }
 
 func (c *call) readPrice() (*result, error) {
@@ -101,8 +100,8 @@ func (c *call) deletePrice() (*result, error) {
 	return &result{status: http.StatusNoContent}, nil
 }
 
-// checkPrices answers with what an operator should know about the prices, and with the
-// models that the gateway serves, if it is known.
+// checkPrices answers with findings about the prices, and with the models that the gateway
+// serves if they are known.
 func (c *call) checkPrices() (*result, error) {
 	if err := c.query().err(); err != nil {
 		return nil, err
@@ -160,30 +159,24 @@ type auditedPrices struct {
 	changeRecorder
 }
 
+// price returns the price of a model from a date. The audit names the date, which tells
+// the prices of one model apart.
+func (s *auditedPrices) price(model string, from price.Date) auditedValue[price.Price] {
+	return auditedValue[price.Price]{kind: "price", target: model, version: func(p price.Price) int64 { return p.Version },
+		read: func(ctx context.Context, model string) (price.Price, error) { return s.Store.Price(ctx, model, from) },
+		describe: func(changes map[string]Change) {
+			delete(changes, "model") // is the target
+			changes["from"] = Change{To: string(from)}
+		}}
+}
+
 // Put implements price.Store, as do the methods that follow.
-func (s *auditedPrices) Put(ctx context.Context, p price.Price) (version int64, err error) {
-	action, before := "price.create", price.Price{}
-	if p.Version != 0 {
-		action = "price.change"
-		if before, err = s.Store.Price(ctx, p.Model, p.From); err != nil {
-			return 0, err
-		}
-	}
-	err = s.recordChange(ctx, action, p.Model, priceChanges(before, p, p.From), func(ctx context.Context) error {
-		version, err = s.Store.Put(ctx, p)
-		return err
-	})
-	return version, err
+func (s *auditedPrices) Put(ctx context.Context, p price.Price) (int64, error) {
+	return s.price(p.Model, p.From).put(ctx, s.changeRecorder, p, s.Store.Put)
 }
 
 func (s *auditedPrices) Delete(ctx context.Context, model string, from price.Date, version int64) error {
-	before, err := s.Store.Price(ctx, model, from)
-	if err != nil {
-		return err
-	}
-	return s.recordChange(ctx, "price.delete", model, priceChanges(before, price.Price{}, from), func(ctx context.Context) error {
-		return s.Store.Delete(ctx, model, from, version)
-	})
+	return s.price(model, from).delete(ctx, s.changeRecorder, func(ctx context.Context) error { return s.Store.Delete(ctx, model, from, version) })
 }
 
 func (s *auditedPrices) PutCurrency(ctx context.Context, c price.Currency) (version int64, err error) {
@@ -196,13 +189,4 @@ func (s *auditedPrices) PutCurrency(ctx context.Context, c price.Currency) (vers
 		return err
 	})
 	return version, err
-}
-
-// priceChanges returns what the audit records about a changed price: the date, which says
-// which of the model's prices it is, and the fields that differ.
-func priceChanges(before, after price.Price, from price.Date) map[string]Change {
-	changes := differences(before, after)
-	delete(changes, "model") // is the target
-	changes["from"] = Change{To: fmt.Sprint(from)}
-	return changes
 }

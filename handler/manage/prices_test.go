@@ -13,15 +13,15 @@ import (
 	"tollgate/handler/price"
 )
 
-// newPrices returns an API whose deployment has the currency EUR.
-func newPrices(t *testing.T) *fixture {
+// newFixtureWithCurrency returns a fixture whose currency is EUR.
+func newFixtureWithCurrency(t *testing.T) *fixture {
 	t.Helper()
 	f := newFixture(t)
 	f.must("PUT", "/prices/currency", `{"currency":"EUR"}`)
 	return f
 }
 
-// listPrices returns a list of prices as "model from prompt".
+// listPrices returns a page of prices, each as "model from prompt", and where the next begins.
 func (f *fixture) listPrices(query string) (all []string, next string) {
 	f.t.Helper()
 	var list struct {
@@ -36,7 +36,7 @@ func (f *fixture) listPrices(query string) (all []string, next string) {
 }
 
 func TestPricesAreSetReplacedAndDeleted(t *testing.T) {
-	f := newPrices(t)
+	f := newFixtureWithCurrency(t)
 	made := f.must("PUT", "/prices/a%2Fb/2026-11-01", `{"prompt":"2.50","completion":"10","cached":"0.25","multipliers":{"zone":"1.10"},"source":"list"}`)
 	if made.status != http.StatusCreated || made.header.Get("Location") != "/manage/prices/a%2Fb/2026-11-01" || made.header.Get("ETag") == "" {
 		t.Errorf("PUT of a new price: got %d %v, want 201 with its path and ETag", made.status, made.header)
@@ -69,7 +69,7 @@ func TestPricesAreSetReplacedAndDeleted(t *testing.T) {
 }
 
 func TestPricesAreListedInPages(t *testing.T) {
-	f := newPrices(t)
+	f := newFixtureWithCurrency(t)
 	for _, path := range []string{"a%20b/2026-11-01", "a/2026-12-01", "a/2026-11-01", "gpt/2026-11-01"} {
 		f.must("PUT", "/prices/"+path, `{"prompt":"1","completion":"1"}`)
 	}
@@ -123,8 +123,8 @@ func TestAWrongPriceIsRefusedWithItsFields(t *testing.T) {
 	f.expectProblem(503, "unavailable", "PUT", "/prices/m/2026-11-01", valid, nil)
 }
 
-func TestAPriceIsNotSetWithoutItsAudit(t *testing.T) {
-	f := newPrices(t)
+func TestAPriceIsNotSetIfTheAuditCannotBeWritten(t *testing.T) {
+	f := newFixtureWithCurrency(t)
 	f.audit.Fail(errors.New("no audit"))
 	f.expectProblem(503, "unavailable", "PUT", "/prices/m/2026-11-01", `{"prompt":"1","completion":"1"}`, nil, "nothing was changed")
 	f.audit.Fail(nil)
@@ -134,7 +134,7 @@ func TestAPriceIsNotSetWithoutItsAudit(t *testing.T) {
 }
 
 func TestPricesAreCheckedAgainstWhatIsServed(t *testing.T) {
-	f := newPrices(t)
+	f := newFixtureWithCurrency(t)
 	f.config.Served = price.Served{Models: []string{"m", "unpriced"}, Endpoints: []string{"e"}}
 	f.api = manage.New(f.config)
 	f.must("PUT", "/prices/m/2026-11-01", `{"prompt":"1","completion":"1","multipliers":{"x":"2"}}`)

@@ -65,8 +65,8 @@ func (p *Problem) send(w http.ResponseWriter) {
 // again.
 const retryAfterSeconds = 5
 
-// asProblem converts any error to a problem. Errors of no known kind mean that the tables
-// can't be reached. No error's text holds a secret.
+// asProblem converts any error to a problem. An error of no known kind means that the tables
+// can't be reached. Its text is sent, since no error holds a secret.
 func asProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -97,15 +97,17 @@ func asProblem(err error) *Problem {
 	return &Problem{Status: http.StatusServiceUnavailable, Code: CodeUnavailable, Detail: detail, retryAfter: retryAfterSeconds}
 }
 
-// The domains' errors of one kind.
+// isNotFound reports whether what a request names doesn't exist in its store.
 func isNotFound(err error) bool {
 	return errors.Is(err, subscription.ErrNotFound) || errors.Is(err, price.ErrNotFound)
 }
 
+// isExists reports whether what a request creates exists already.
 func isExists(err error) bool {
 	return errors.Is(err, subscription.ErrExists) || errors.Is(err, price.ErrExists)
 }
 
+// isConflict reports whether a change conflicted with concurrent ones.
 func isConflict(err error) bool {
 	return errors.Is(err, subscription.ErrConflict) || errors.Is(err, price.ErrConflict)
 }

@@ -84,12 +84,12 @@ func TestBadRequestsGetAClearProblemAndChangeNothing(t *testing.T) {
 func TestAnswersAreNotCachedOrShared(t *testing.T) {
 	f := newFixture(t)
 	for _, path := range []string{"/tiers", "/nowhere", "/openapi.json"} {
-		h := f.ask("GET", path, "").header
+		h := f.do("GET", path, "").header
 		if h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%s: got headers %v, want no-store, nosniff and no CORS", path, h)
 		}
 	}
-	if a := f.ask("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {
+	if a := f.do("HEAD", "/tiers/gold", ""); a.status != http.StatusOK || a.header.Get("ETag") == "" {
 		t.Errorf("HEAD: got %d %v, want 200 with an ETag", a.status, a.header)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A Report is what the calls of a UTC month used and cost, by group, subscription and model.
+// A Report shows what the calls of a UTC month used and cost, by group, subscription and model.
 type Report struct {
 	// Deployment is the app's name; empty if it has none.
 	Deployment string `json:"deployment,omitempty"`
@@ -24,17 +24,16 @@ type Report struct {
 	// last, which gateways do every five minutes; absent unless the month is running.
 	MadeAt    time.Time `json:"madeAt"`
 	WrittenAt time.Time `json:"writtenAt,omitzero"`
-	// IncompleteBefore is the first day that is surely kept, if the month begins before it:
-	// what happened earlier may have been deleted.
+	// IncompleteBefore is set if the month begins before the first day that is still kept, which
+	// it holds: usage of earlier days may have been deleted.
 	IncompleteBefore time.Time `json:"incompleteBefore,omitzero"`
 	// Currency is the code of all costs' currency; absent: none is set.
 	Currency string `json:"currency,omitempty"`
-	// ShareOf says of what shares are: of the cost, or of the tokens if nothing cost
-	// anything.
+	// ShareOf is cost or, if nothing cost anything, tokens: what shares are shares of.
 	ShareOf string `json:"shareOf"`
 	Total   Part   `json:"total"`
 	// Groups are the groups with usage, by path. A group includes the groups below it. The
-	// last one, with an empty path, is of the subscriptions without a group.
+	// last one, with an empty path, holds the subscriptions without a group.
 	Groups []GroupPart `json:"groups"`
 	// Models are the models with usage, by name.
 	Models []ModelPart `json:"models"`
@@ -43,11 +42,10 @@ type Report struct {
 	Items []ReportItem `json:"items"`
 }
 
-// A Part is a part of what was used in a month.
+// A Part is part of a month's usage.
 type Part struct {
 	Used ledger.Counts `json:"used"`
-	// Share is how much of the whole it is, in percent with two digits after the point,
-	// rounded.
+	// Share is the part's share of the whole, in percent, rounded to two digits after the point.
 	Share string `json:"share"`
 }
 
@@ -72,8 +70,7 @@ type ReportItem struct {
 	Group        string `json:"group,omitempty"`
 	Subscription string `json:"subscription"`
 	Name         string `json:"name,omitempty"`
-	// Deleted is true if there is no such subscription any more: then nobody knows its
-	// group and name.
+	// Deleted is true if the subscription no longer exists: its group and name are unknown.
 	Deleted bool   `json:"deleted,omitempty"`
 	Model   string `json:"model"`
 	Part
@@ -115,7 +112,7 @@ func (c *call) readReport() (*result, error) {
 	return &result{body: report}, nil
 }
 
-// monthLayout is how a month is written.
+// monthLayout is the form of a month.
 const monthLayout = "2006-01"
 
 // month returns the beginning of a month that is required and not in the future.
@@ -142,7 +139,7 @@ func newReport(used []ledger.Usage, subscriptions []subscription.Subscription, g
 	byGroup, byModel := make(totalsBy), make(totalsBy)
 	report := Report{Items: make([]ReportItem, 0, len(used))}
 	for _, u := range used {
-		s, there := known[u.Subscription]
+		s, exists := known[u.Subscription]
 		model, path := modelName(u.Model), tree.path(s.Group)
 		total.Add(u.Totals)
 		byModel.add(model, u.Totals)
@@ -152,7 +149,7 @@ func newReport(used []ledger.Usage, subscriptions []subscription.Subscription, g
 		if len(path) == 0 {
 			byGroup.add("", u.Totals)
 		}
-		report.Items = append(report.Items, ReportItem{Group: strings.Join(path, "/"), Subscription: u.Subscription, Name: s.Name, Deleted: !there, Model: model, Part: Part{Used: u.Counts()}})
+		report.Items = append(report.Items, ReportItem{Group: strings.Join(path, "/"), Subscription: u.Subscription, Name: s.Name, Deleted: !exists, Model: model, Part: Part{Used: u.Counts()}})
 	}
 	slices.SortFunc(report.Items, func(a, b ReportItem) int {
 		return cmp.Or(compareGroups(a.Group, b.Group), cmp.Compare(a.Subscription, b.Subscription), cmp.Compare(a.Model, b.Model))
@@ -206,8 +203,8 @@ func treeOf(groups []subscription.Group) groupTree {
 	return tree
 }
 
-// path returns the ids of the groups above a group and its own, from the top. It ends in a
-// cycle that somebody made in the table.
+// path returns the ids of the groups above a group and its own, from the top. It stops if
+// somebody made a cycle in the table.
 func (tree groupTree) path(id string) (path []string) {
 	for id != "" && !slices.Contains(path, id) {
 		path = append(path, id)
@@ -219,7 +216,7 @@ func (tree groupTree) path(id string) (path []string) {
 
 // shares computes parts of a whole.
 type shares struct {
-	of      string
+	of      string // what measure returns: cost or tokens
 	measure func(ledger.Totals) int64
 	whole   int64
 }
@@ -232,8 +229,8 @@ func sharesOf(total ledger.Totals) shares {
 	return shares{"tokens", ledger.Totals.Tokens, total.Tokens()}
 }
 
-// part returns a part with its share, rounded to the nearest hundredth of a percent. The
-// product may have more than 64 bits.
+// part returns a part with its share, rounded to the nearest hundredth of a percent. It uses
+// big numbers because a product may have more than 64 bits.
 func (s shares) part(t ledger.Totals) Part {
 	percents := "0.00"
 	if s.whole > 0 {

@@ -19,8 +19,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// toldPart is a part in short: its calls and share.
-func toldPart(p manage.Part) string { return fmt.Sprint(p.Used.Calls, " ", p.Share) }
+// partText returns a part's calls and share.
+func partText(p manage.Part) string { return fmt.Sprint(p.Used.Calls, " ", p.Share) }
 
 func TestAReportAddsUpAMonthByGroupSubscriptionAndModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestAReportAddsUpAMonthByGroupSubscriptionAndModel(t *testing.T) {
 			day                 int
 			calls               int64
 		}{{"in-lab", "r1", 0, 1}, {"in-lab", "r1", 3, 2}, {"in-lab", "", 3, 4}, {"in-org", "r1", 0, 8}, {"in-org-2", "r1", 1, 16}, {"team-a", "r1", 1, 32}, {"gone", "r1", 2, 64}, {"gone", "r1", -1, 128}} {
-			f.uses(use.subscription, use.model, noon.AddDate(0, 0, use.day), use.calls)
+			f.recordCalls(use.subscription, use.model, noon.AddDate(0, 0, use.day), use.calls)
 		}
 		time.Sleep(10 * 24 * time.Hour)
 		var report manage.Report
@@ -47,15 +47,15 @@ func TestAReportAddsUpAMonthByGroupSubscriptionAndModel(t *testing.T) {
 			report = manage.Report{}
 			f.must("GET", "/report?month="+month, "").decode(t, &report)
 			for _, g := range report.Groups {
-				rows = append(rows, fmt.Sprintf("%s %s: %s", g.Group, g.Name, toldPart(g.Part)))
+				rows = append(rows, fmt.Sprintf("%s %s: %s", g.Group, g.Name, partText(g.Part)))
 			}
 			for _, m := range report.Models {
-				rows = append(rows, m.Model+": "+toldPart(m.Part))
+				rows = append(rows, m.Model+": "+partText(m.Part))
 			}
 			for _, i := range report.Items {
-				rows = append(rows, fmt.Sprintf("%s %s %s %v %s: %s", i.Group, i.Subscription, i.Name, i.Deleted, i.Model, toldPart(i.Part)))
+				rows = append(rows, fmt.Sprintf("%s %s %s %v %s: %s", i.Group, i.Subscription, i.Name, i.Deleted, i.Model, partText(i.Part)))
 			}
-			return append(rows, "total: "+toldPart(report.Total))
+			return append(rows, "total: "+partText(report.Total))
 		}
 		want := `org Organization: 15 11.81
 org/lab : 7 5.51
@@ -94,15 +94,15 @@ total: 127 100.00`
 	})
 }
 
-// TestAReportsSumsAreTheLedgers compares reports of random ledgers with sums over what was
-// recorded.
-func TestAReportsSumsAreTheLedgers(t *testing.T) {
+// TestAReportAddsUpExactlyWhatWasRecorded compares reports of random usage with sums over what
+// was recorded.
+func TestAReportAddsUpExactlyWhatWasRecorded(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) { checkRandomReport(t, rand.New(rand.NewPCG(seed, 22))) })
 	}
 }
 
-// amounts are what a report adds up: calls, tokens by kind, and so on, by name.
+// amounts holds what a report adds up, such as calls and tokens of each kind, by name.
 type amounts map[string]*big.Int
 
 func (a amounts) add(of string, c ledger.Counts) {
@@ -114,7 +114,7 @@ func (a amounts) add(of string, c ledger.Counts) {
 	}
 }
 
-// expect compares what a report says with what was recorded.
+// expect compares the amounts of a report with those that were recorded.
 func (a amounts) expect(t *testing.T, want amounts, where string) {
 	t.Helper()
 	for name := range want {
@@ -137,9 +137,9 @@ func jsonOf(fields map[string]string) string {
 	return string(text)
 }
 
-// putRandom makes random groups and subscriptions. It returns the groups that each
-// subscription counts for, "" for none.
-func putRandom(f *fixture, random *rand.Rand) (countsFor map[string][]string) {
+// putRandom creates random groups and subscriptions. For each subscription, by id, it returns
+// the groups that include it; "" if it has none.
+func putRandom(f *fixture, random *rand.Rand) (groupsOf map[string][]string) {
 	above := make(map[string][]string)
 	for i := range random.IntN(8) {
 		id, parent := fmt.Sprintf("g%d", i), fmt.Sprintf("g%d", random.IntN(i+1))
@@ -149,30 +149,30 @@ func putRandom(f *fixture, random *rand.Rand) (countsFor map[string][]string) {
 		f.must("PUT", "/groups/"+id, jsonOf(map[string]string{"parent": parent}))
 		above[id] = append([]string{id}, above[parent]...)
 	}
-	countsFor = map[string][]string{"s6": {""}, "s7": {""}} // which don't exist
+	groupsOf = map[string][]string{"s6": {""}, "s7": {""}} // subscriptions that don't exist
 	for i := range 1 + random.IntN(6) {
 		id, group := fmt.Sprintf("s%d", i), fmt.Sprintf("g%d", random.IntN(8))
 		if above[group] == nil {
 			group = ""
 		}
 		f.must("PUT", "/subscriptions/"+id, jsonOf(map[string]string{"tier": "gold", "group": group}))
-		countsFor[id] = above[group]
+		groupsOf[id] = above[group]
 		if group == "" {
-			countsFor[id] = []string{""}
+			groupsOf[id] = []string{""}
 		}
 	}
-	return countsFor
+	return groupsOf
 }
 
-// sums are the amounts that a report has, by part.
+// sums holds the amounts of a report, by kind of part.
 type sums struct{ total, groups, subscriptions, models amounts }
 
 func newSums() sums { return sums{make(amounts), make(amounts), make(amounts), make(amounts)} }
 
-// recordRandom records random usage, and returns the sums of a month's.
-func recordRandom(f *fixture, random *rand.Rand, month time.Time, countsFor map[string][]string) sums {
+// recordRandom records random usage, and returns the sums of the usage within a month.
+func recordRandom(f *fixture, random *rand.Rand, month time.Time, groupsOf map[string][]string) sums {
 	want := newSums()
-	ids := slices.Sorted(maps.Keys(countsFor))
+	ids := slices.Sorted(maps.Keys(groupsOf))
 	for range random.IntN(40) {
 		id, model := ids[random.IntN(len(ids))], fmt.Sprintf("m%d", random.IntN(3))
 		at := month.Add(time.Duration(random.IntN(40*24*60)-5*24*60) * time.Minute) // from 5 days before to 4 after
@@ -186,7 +186,7 @@ func recordRandom(f *fixture, random *rand.Rand, month time.Time, countsFor map[
 		want.total.add("all", used.Counts())
 		want.subscriptions.add(id, used.Counts())
 		want.models.add(model, used.Counts())
-		for _, group := range countsFor[id] {
+		for _, group := range groupsOf[id] {
 			want.groups.add(group, used.Counts())
 		}
 	}
@@ -221,7 +221,7 @@ func checkRandomReport(t *testing.T, random *rand.Rand) {
 	got.subscriptions.expect(t, want.subscriptions, "subscriptions")
 }
 
-func TestAReportsSharesAreOfTheCost(t *testing.T) {
+func TestAReportsSharesAreSharesOfTheCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.must("PUT", "/prices/currency", `{"currency":"EUR"}`)

@@ -29,11 +29,11 @@ import (
 	"tollgate/handler/subscription/tablestore"
 )
 
-// many is the number of subscriptions, each of which made calls in every minute of the last
-// hour and on every day of the last month.
-const many = 2000
+// busySubscriptions is the number of subscriptions, each of which made calls in every minute of
+// the last hour and on every day of the last month.
+const busySubscriptions = 2000
 
-// atOnce runs a task for each number below n, several at a time.
+// atOnce runs a task for each number below n, 16 at a time.
 func atOnce(t *testing.T, n int, task func(i int) error) {
 	t.Helper()
 	var all errgroup.Group
@@ -46,8 +46,8 @@ func atOnce(t *testing.T, n int, task func(i int) error) {
 	}
 }
 
-// crowd returns an API over Azurite with many busy subscriptions.
-func crowd(t *testing.T) *manage.API {
+// newBusyAPI returns an API over Azurite with the busy subscriptions.
+func newBusyAPI(t *testing.T) *manage.API {
 	t.Helper()
 	service := azuretest.Open(t, azurite.Own(t).ConnectionString)
 	store, counters, rows := tablestore.New(service, tablestore.DefaultTables), countertables.New(service, countertables.DefaultTable), ledgertables.New(service, ledgertables.DefaultTable)
@@ -55,7 +55,7 @@ func crowd(t *testing.T) *manage.API {
 	if _, err := store.PutTier(t.Context(), subscription.Tier{ID: "gold", Rules: subscriptiontest.Limits{TokensPerMinute: 1000}.Rules()}); err != nil {
 		t.Fatal(err)
 	}
-	atOnce(t, many, func(i int) error {
+	atOnce(t, busySubscriptions, func(i int) error {
 		id := fmt.Sprintf("team-%04d", i)
 		if _, err := store.PutSubscription(t.Context(), subscription.Subscription{ID: id, Tier: "gold"}); err != nil {
 			return err
@@ -64,21 +64,21 @@ func crowd(t *testing.T) *manage.API {
 		return err
 	})
 	today := now.Truncate(24 * time.Hour)
-	atOnce(t, 30*many/ledger.MaxChanges, func(i int) error {
+	atOnce(t, 30*busySubscriptions/ledger.MaxChanges, func(i int) error {
 		var changes []ledger.Change
 		for n := range ledger.MaxChanges {
-			sub := i%(many/ledger.MaxChanges)*ledger.MaxChanges + n
-			changes = append(changes, usedIn(fmt.Sprintf("team-%04d", sub), ledger.Day, today.AddDate(0, 0, -i/(many/ledger.MaxChanges)), int64(sub)))
+			sub := i%(busySubscriptions/ledger.MaxChanges)*ledger.MaxChanges + n
+			changes = append(changes, usedIn(fmt.Sprintf("team-%04d", sub), ledger.Day, today.AddDate(0, 0, -i/(busySubscriptions/ledger.MaxChanges)), int64(sub)))
 		}
 		_, err := rows.Apply(t.Context(), changes)
 		return err
 	})
 	atOnce(t, 60, func(i int) error {
-		_, err := rows.Apply(t.Context(), []ledger.Change{usedIn("", ledger.Minute, now.Add(-time.Duration(i)*time.Minute), many)})
+		_, err := rows.Apply(t.Context(), []ledger.Change{usedIn("", ledger.Minute, now.Add(-time.Duration(i)*time.Minute), busySubscriptions)})
 		return err
 	})
 	return manage.New(manage.Config{Store: store, Audit: managetables.New(service, managetables.DefaultTable), Prices: pricetables.New(service, pricetables.DefaultTable), Counters: counters, Ledger: ledger.Reader{Store: rows},
-		Auth: manage.OperatorKey(secret.New(keyAuthenticator)), StandingsMaxAge: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
+		Auth: manage.OperatorKey(secret.New(operatorKey)), StandingsMaxAge: 2 * time.Second, Log: slog.New(slog.DiscardHandler)})
 }
 
 func usedIn(id string, span ledger.Span, at time.Time, calls int64) ledger.Change {
@@ -86,13 +86,13 @@ func usedIn(id string, span ledger.Span, at time.Time, calls int64) ledger.Chang
 		Process: "P1", Revision: 1, Totals: ledger.Totals{Calls: calls, PromptTokens: 10 * calls, CompletionTokens: 20 * calls}}}
 }
 
-// took makes requests at the same time, and returns how long the last one took.
-func took(t *testing.T, api *manage.API, paths ...string) time.Duration {
+// requestAll makes requests at the same time, and returns how long the slowest took.
+func requestAll(t *testing.T, api *manage.API, paths ...string) time.Duration {
 	t.Helper()
 	began := time.Now()
 	atOnce(t, len(paths), func(i int) error {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, manage.Prefix+paths[i], nil)
-		r.Header.Set("Authorization", "Bearer "+keyAuthenticator)
+		r.Header.Set("Authorization", "Bearer "+operatorKey)
 		w := httptest.NewRecorder()
 		api.ServeHTTP(w, r)
 		if size, err := io.Copy(io.Discard, w.Body); w.Code != http.StatusOK || size == 0 || err != nil {
@@ -103,13 +103,13 @@ func took(t *testing.T, api *manage.API, paths ...string) time.Duration {
 	return time.Since(began)
 }
 
-// What the console asks when it opens takes less than 2 s, and a month's report less than
-// 10 s, with many subscriptions that are busy each minute. It fills Azurite with 64,000 rows
-// and needs a machine that does nothing else:
+// TestManyBusySubscriptionsAreReadQuickly: what the console requests when it opens takes less
+// than 2 s, and a month's report less than 10 s. The test fills Azurite with 64,000 rows and
+// needs a machine that does nothing else:
 //
 //	go test -tags figures -run ManyBusy -v ./handler/manage
 func TestManyBusySubscriptionsAreReadQuickly(t *testing.T) {
-	api := crowd(t)
+	api := newBusyAPI(t)
 	for what, c := range map[string]struct {
 		paths []string
 		most  time.Duration
@@ -119,9 +119,9 @@ func TestManyBusySubscriptionsAreReadQuickly(t *testing.T) {
 		"a month by subscription":  {[]string{"/usage/history?by=month&from=" + time.Now().UTC().AddDate(0, 0, -29).Format(time.RFC3339) + "&models=each"}, 10 * time.Second},
 		"a month's report":         {[]string{"/report?month=" + time.Now().UTC().AddDate(0, 0, -15).Format("2006-01")}, 10 * time.Second},
 	} {
-		best := took(t, api, c.paths...)
+		best := requestAll(t, api, c.paths...)
 		for range 2 { // other tests may run on the same machine
-			best = min(best, took(t, api, c.paths...))
+			best = min(best, requestAll(t, api, c.paths...))
 		}
 		t.Logf("%s: %v", what, best.Round(time.Millisecond))
 		if best > c.most {

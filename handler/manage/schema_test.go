@@ -42,8 +42,8 @@ func limitsSchema(t *testing.T, definition string) *jsonschema.Schema {
 	return schema
 }
 
-// allows validates a document.
-func allows(t *testing.T, schema *jsonschema.Schema, text string) error {
+// validate returns the error of a document that a schema doesn't allow.
+func validate(t *testing.T, schema *jsonschema.Schema, text string) error {
 	t.Helper()
 	document, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
@@ -52,9 +52,8 @@ func allows(t *testing.T, schema *jsonschema.Schema, text string) error {
 	return schema.Validate(document)
 }
 
-// TestTheSchemaAllowsWhatIsWritten: tiers, groups and subscriptions as the API writes them,
-// with every field set.
-func TestTheSchemaAllowsWhatIsWritten(t *testing.T) {
+// TestTheSchemaAllowsWhatTheAPIWrites, of tiers, groups and subscriptions with every field set.
+func TestTheSchemaAllowsWhatTheAPIWrites(t *testing.T) {
 	f := newFixture(t)
 	every := subscription.Limit{Name: "every", Unit: limit.Tokens, Weights: &subscription.Weights{Prompt: new(int64(1)), Cached: new(int64(2)), CacheWrite: new(int64(3)), Completion: new(int64(4)), Reasoning: new(int64(0))},
 		PerMinute: 10, Burst: 5, Quota: 1000, Period: limit.Weekly, CounterKey: "{subscription}/{group} {client-ip}-{model}:{header:X-Team}", Models: []string{"a b", "c"}, Shadow: true, AlertAt: []int{1, 100}}
@@ -80,7 +79,7 @@ func TestTheSchemaAllowsWhatIsWritten(t *testing.T) {
 			t.Errorf("%s: got %d items, want 2 or more", path, len(list.Items))
 		}
 		for _, item := range list.Items {
-			if err := allows(t, schema, string(item)); err != nil {
+			if err := validate(t, schema, string(item)); err != nil {
 				t.Errorf("%s: got %v for %s, want it valid", definition, err, item)
 			}
 		}
@@ -89,22 +88,22 @@ func TestTheSchemaAllowsWhatIsWritten(t *testing.T) {
 		"tier":         `{"tokensPerMinute":5,"burstTokens":0,"tokenQuota":9,"tokenQuotaPeriod":"Daily","counterKey":"{client-ip}","limits":[{"name":"calls","unit":"calls","perMinute":5}]}`,
 		"subscription": `{"tier":"gold","overrides":{"tokensPerMinute":5}}`,
 	} {
-		if err := allows(t, limitsSchema(t, definition), text); err != nil {
+		if err := validate(t, limitsSchema(t, definition), text); err != nil {
 			t.Errorf("the short form: got %v for %s, want it valid", err, text)
 		}
 	}
 }
 
-// TestTheSchemaRefusesWhatTheAPIRefuses, but for what no schema can say.
+// TestTheSchemaRefusesWhatTheAPIRefuses, except for faults that a schema can't express.
 func TestTheSchemaRefusesWhatTheAPIRefuses(t *testing.T) {
 	f := newFixture(t)
 	limits := func(all string) string { return `{"limits":[` + all + `]}` }
 	refused := func(definition, path, body string) {
 		t.Helper()
-		if err := allows(t, limitsSchema(t, definition), body); err == nil {
+		if err := validate(t, limitsSchema(t, definition), body); err == nil {
 			t.Errorf("%s: got %s valid by the schema, want it refused", definition, body)
 		}
-		if a := f.ask("PUT", path, body); a.status != 422 {
+		if a := f.do("PUT", path, body); a.status != 422 {
 			t.Errorf("%s: got %d %s for %s, want 422", definition, a.status, a.text, body)
 		}
 	}
@@ -133,7 +132,7 @@ func TestTheSchemaRefusesWhatTheAPIRefuses(t *testing.T) {
 	}
 }
 
-// TestTheDescriptionHasTheSchemasDefinitions: both say the same of limits.
+// TestTheDescriptionHasTheSchemasDefinitions, word for word.
 func TestTheDescriptionHasTheSchemasDefinitions(t *testing.T) {
 	text, err := os.ReadFile(schemaPath)
 	if err != nil {

@@ -38,7 +38,7 @@ type Standing struct {
 	Minute      *Window    `json:"minute,omitempty"`
 	Quota       *Window    `json:"quota,omitempty"`
 	QuotaPeriod string     `json:"quotaPeriod,omitempty"`
-	// Gone is true if the owner has no such limit any more: no call is charged to it.
+	// Gone is true if the owner no longer has such a limit: no call is charged to the counter.
 	Gone bool `json:"gone,omitempty"`
 	// Problem says why the counter's row can't be read; usually absent.
 	Problem string `json:"problem,omitempty"`
@@ -47,11 +47,11 @@ type Standing struct {
 // listUsage answers with the standings of counters, ordered by key.
 func (c *call) listUsage() (*result, error) {
 	q := c.query()
-	asked, search, after, most := q.owner(), q.param("search"), q.param("after"), q.pageSize()
+	wanted, search, after, limit := q.owner(), q.param("search"), q.param("after"), q.pageSize()
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	counts, err := c.countersOf(asked)
+	included, err := c.countersOf(wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -61,44 +61,45 @@ func (c *call) listUsage() (*result, error) {
 	}
 	var all []Standing
 	for _, s := range standings {
-		if counts(s) && matches(search, s.Counter) {
+		if included(s) && matches(search, s.Counter) {
 			all = append(all, s)
 		}
 	}
-	return &result{body: paginate(all, func(s Standing) string { return s.Counter }, after, most)}, nil
+	return &result{body: paginate(all, func(s Standing) string { return s.Counter }, after, limit)}, nil
 }
 
-// countersOf returns a function that reports whether a counter is an owner's, or counts
-// what only those below it use.
-func (c *call) countersOf(asked owner) (func(Standing) bool, error) {
+// countersOf returns a function that reports whether a counter belongs to an owner, or to what
+// is below it.
+func (c *call) countersOf(wanted owner) (func(Standing) bool, error) {
 	switch {
-	case asked == (owner{}):
+	case wanted == (owner{}):
 		return func(Standing) bool { return true }, nil
-	case asked.subscription != "":
-		return func(s Standing) bool { return s.Subscription == asked.subscription }, nil
+	case wanted.subscription != "":
+		return func(s Standing) bool { return s.Subscription == wanted.subscription }, nil
 	}
-	members, err := c.membersOf(asked)
+	members, err := c.membersOf(wanted)
 	if err != nil {
 		return nil, err
 	}
 	below := func(group string) bool { return false }
-	if asked.group != "" {
+	if wanted.group != "" {
 		groups, err := c.api.config.Store.Groups(c.Context())
 		if err != nil {
 			return nil, err
 		}
-		below = subscription.WithinGroup(groups, asked.group)
+		below = subscription.WithinGroup(groups, wanted.group)
 	}
 	return func(s Standing) bool {
 		_, member := slices.BinarySearch(members, s.Subscription)
-		return member || s.Tier != "" && s.Tier == asked.tier || below(s.Group)
+		return member || s.Tier != "" && s.Tier == wanted.tier || below(s.Group)
 	}, nil
 }
 
-// An owner is the subscription, tier or group whose usage is asked for; all empty: all.
+// An owner is the subscription, tier or group whose usage a request asks for; the zero owner
+// stands for all.
 type owner struct{ subscription, tier, group string }
 
-// owner returns the parameters of which at most one may be given.
+// owner returns the parameters subscription, tier and group, of which at most one may be given.
 func (q *query) owner() owner {
 	o := owner{q.param("subscription"), q.param("tier"), q.param("group")}
 	if o.subscription != "" && o.tier != "" {
@@ -110,13 +111,13 @@ func (q *query) owner() owner {
 	return o
 }
 
-// standingsTimeout bounds one reading of all counters: the time after which Azure's front
-// end has given up on a request. Source:
+// standingsTimeout bounds one reading of all counters. After that time Azure's front end gives
+// up on the request anyway. Source:
 // https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout
 const standingsTimeout = 230 * time.Second
 
-// recentStandings returns what all requests read the standings of all counters from: each
-// open console asks every few seconds, and each reading reads every counter.
+// recentStandings returns a cache of the standings of all counters. Each open console asks for
+// them every few seconds, and each reading reads every counter.
 func (c Config) recentStandings() *recent.Cache[struct{}, []Standing] {
 	return &recent.Cache[struct{}, []Standing]{
 		Read:    func(ctx context.Context, _ struct{}) ([]Standing, error) { return c.readStandings(ctx) },

@@ -37,7 +37,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			if got := f.ask("GET", "/usage?subscription=team-a", ""); got.status != http.StatusOK {
+			if got := f.do("GET", "/usage?subscription=team-a", ""); got.status != http.StatusOK {
 				t.Errorf("usage: got %d, want 200", got.status)
 			}
 		})
@@ -51,7 +51,7 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 		t.Errorf("the counters: got %d readings, want 1", n)
 	}
 
-	config.StandingsMaxAge = 0 // requests one after the other read each
+	config.StandingsMaxAge = 0 // each of two successive requests reads the counters
 	f.api = manage.New(config)
 	f.must("GET", "/usage", "")
 	f.must("GET", "/usage", "")
@@ -60,22 +60,21 @@ func TestConcurrentRequestsShareOneReadingOfTheCounters(t *testing.T) {
 	}
 }
 
-// obedientCounters can't be listed with a context that has ended.
-type obedientCounters struct{ *fakeCounters }
+// cancellableCounters returns the context's error if the context has ended.
+type cancellableCounters struct{ *fakeCounters }
 
-func (l obedientCounters) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
+func (l cancellableCounters) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	if err := ctx.Err(); err != nil {
 		return func(yield func(counter.Entry, error) bool) { yield(counter.Entry{}, err) }
 	}
 	return l.fakeCounters.List(ctx)
 }
 
-// TestACancelledRequestLeavesNoErrorInTheCache: the reading that it began goes on without
-// it.
+// TestACancelledRequestLeavesNoErrorInTheCache: the reading that it began continues.
 func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
 	f := newFixture(t)
 	config := f.config
-	config.Counters, config.StandingsMaxAge = obedientCounters{f.counters}, time.Hour
+	config.Counters, config.StandingsMaxAge = cancellableCounters{f.counters}, time.Hour
 	f.api = manage.New(config)
 	left, leave := context.WithCancel(t.Context())
 	leave()
@@ -83,7 +82,7 @@ func TestACancelledRequestLeavesNoErrorInTheCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+keyAuthenticator)
+	request.Header.Set("Authorization", "Bearer "+operatorKey)
 	for range 20 { // chance decides whether it reads or notices the cancellation first
 		f.api.ServeHTTP(discard{http.Header{}}, request)
 	}

@@ -38,7 +38,8 @@ func (c *call) readSubscription() (*result, error) {
 	return c.answerAccount(c.registry(), false)
 }
 
-// answerAccount answers with a subscription, what its calls obey, and its keys.
+// answerAccount answers with the subscription that the path names, the rules and groups that
+// apply to it, and its keys.
 func (c *call) answerAccount(registry subscription.Registry, created bool) (*result, error) {
 	id := c.PathValue("id")
 	account, err := registry.Details(c.Context(), id)
@@ -51,8 +52,9 @@ func (c *call) answerAccount(registry subscription.Registry, created bool) (*res
 	return changeResult(created, account, account.Version, Prefix+"/subscriptions/"+id), nil
 }
 
-// explainMissing returns err or, if what the body refers to in a field doesn't exist, a
-// problem with the field: the path is right then.
+// explainMissing returns err or, if it means that a field of the body refers to something that
+// doesn't exist, a problem with that field. An empty field is the kind of what is missing. The
+// status must not be 404, which would say that the path is wrong.
 func explainMissing(field string, err error) error {
 	missing, ok := errors.AsType[*subscription.MissingError](err)
 	if !ok {
@@ -65,8 +67,8 @@ func explainMissing(field string, err error) error {
 		Errors: []FieldProblem{{field, "was not found", "use an existing " + missing.Kind + ", or create this one first"}}}
 }
 
-// editableFields are the fields of a subscription that operators set. A body may hold
-// the other fields too, so that an operator can read, edit and send back.
+// editableFields holds the fields of a subscription that operators set. A body may have the
+// other fields too, so that an operator can read a subscription, edit it and send it back.
 type editableFields struct {
 	Name      string                 `json:"name,omitempty"`
 	Tier      string                 `json:"tier,omitempty"`
@@ -83,8 +85,8 @@ func (v editableFields) apply(s *subscription.Subscription) {
 	s.Name, s.Tier, s.Group, s.Overrides, s.Suspended = v.Name, v.Tier, v.Group, v.Overrides, v.Suspended
 }
 
-// patched returns the fields with a merge patch applied. Overrides are patched on their
-// own, because of their short form.
+// patched returns the fields with a merge patch applied. Overrides are patched separately,
+// because their short form changes one limit among several.
 func (v editableFields) patched(patch []byte) (editableFields, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(patch, &fields); err != nil {
@@ -168,7 +170,7 @@ func (c *call) patchSubscription() (*result, error) {
 		return nil, err
 	}
 	registry, id := c.registry(), c.PathValue("id")
-	if isOnlySuspension(patch) && condition == (precondition{}) { // must work even if the tier is missing or invalid
+	if isOnlySuspension(patch) && condition == (precondition{}) { // works even if the tier is missing or invalid
 		suspended, err := registry.Suspend(c.Context(), id, true)
 		if err != nil {
 			return nil, err

@@ -70,7 +70,8 @@ func (c *call) patchTier() (*result, error) {
 	})
 }
 
-// setTier creates or changes a tier under the request's precondition.
+// setTier creates or changes the tier that the path names, if check accepts the stored version
+// under the request's precondition.
 func (c *call) setTier(check func(precondition, string, string, int64) error, change func(*subscription.Tier) error) (*result, error) {
 	condition, err := c.precondition()
 	if err != nil {
@@ -90,7 +91,7 @@ func (c *call) setTier(check func(precondition, string, string, int64) error, ch
 	return changeResult(created, tier, tier.Version, Prefix+"/tiers/"+id), nil
 }
 
-// changeResult returns the answer to a change.
+// changeResult returns the answer to the creation or change of a value at a location.
 func changeResult(created bool, body any, version int64, location string) *result {
 	if created {
 		return &result{status: http.StatusCreated, body: body, version: version, location: location}

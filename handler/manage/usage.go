@@ -20,14 +20,14 @@ type Counters interface {
 	List(ctx context.Context) iter.Seq2[counter.Entry, error]
 }
 
-// Ledger reads what happened; see ledger.Reader.
+// Ledger reads usage; see ledger.Reader.
 type Ledger interface {
 	Subscription(ctx context.Context, id string, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	AllSubscriptions(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 	Days(ctx context.Context, from, to time.Time, by ledger.Span) (ledger.Series, error)
 }
 
-// A Span counts what happened in a minute, hour, day or month.
+// A Span is the usage of a minute, hour, day or month.
 type Span struct {
 	From time.Time `json:"from"`
 	// Running is true if the span isn't over.
@@ -43,7 +43,7 @@ type Span struct {
 // noModel stands for the model of calls that named none of the gateway's models.
 const noModel = "(none)"
 
-// A History is what happened in whole spans, oldest first.
+// A History is usage by whole spans, oldest first.
 type History struct {
 	From time.Time   `json:"from"`
 	To   time.Time   `json:"to"`
@@ -59,19 +59,19 @@ type History struct {
 // maxSpans is the largest answer, in spans: a month of 3,000 subscriptions by day.
 const maxSpans = 100_000
 
-// listHistory answers with what happened by minute, hour, day or month, oldest first.
+// listHistory answers with usage by minute, hour, day or month, oldest first.
 func (c *call) listHistory() (*result, error) {
 	q := c.query()
 	by := q.choice("by", "minute", "hour", "day", "month")
-	asked := historyQuery{by: spansBy[by].span, owner: q.owner(), model: q.param("model")}
-	asked.eachModel = q.choice("models", "sum", "each") == "each"
+	wanted := historyQuery{by: spanKinds[by].span, owner: q.owner(), model: q.param("model")}
+	wanted.eachModel = q.choice("models", "sum", "each") == "each"
 	sum := q.choice("sum", "", "subscriptions", "all")
-	asked.from, asked.to = q.times(by)
-	q.checkHistory(&asked, sum)
+	wanted.from, wanted.to = q.timeRange(by)
+	q.checkHistory(&wanted, sum)
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	found, err := c.read(asked)
+	found, err := c.readUsage(wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -79,107 +79,107 @@ func (c *call) listHistory() (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	items := asked.spans(found.Items, time.Now())
+	items := wanted.addUp(found.Items, time.Now())
 	if len(items) > maxSpans {
 		return nil, badRequest(fmt.Sprintf("The answer would have more than %d spans. Ask for a shorter time or longer spans, or use sum=all.", maxSpans))
 	}
-	return &result{body: History{From: found.From, To: found.To, By: asked.by, Currency: currency, WrittenAt: found.Written, Items: items}}, nil
+	return &result{body: History{From: found.From, To: found.To, By: wanted.by, Currency: currency, WrittenAt: found.Written, Items: items}}, nil
 }
 
-// A historyQuery asks for what happened in whole spans.
+// A historyQuery selects usage by whole spans.
 type historyQuery struct {
 	by       ledger.Span
 	from, to time.Time
 	owner
 	model string // empty: all
-	// eachModel and eachSubscription count them apart.
+	// eachModel and eachSubscription ask for separate spans, not for sums.
 	eachModel, eachSubscription bool
 }
 
 // byDays reports whether spans are sums of days.
-func (asked historyQuery) byDays() bool { return asked.by == ledger.Day || asked.by == ledger.Month }
+func (wanted historyQuery) byDays() bool { return wanted.by == ledger.Day || wanted.by == ledger.Month }
 
-// checkHistory completes the query with sum, which tells whether subscriptions are added
-// up. By minute and hour it takes the rows of one subscription, of a tier's, or of all
-// together: nothing reads minutes of all subscriptions one by one.
-func (q *query) checkHistory(asked *historyQuery, sum string) {
-	some := asked.owner != owner{}
-	asked.eachSubscription = sum == "subscriptions" || sum == "" && (some || asked.byDays())
-	if asked.eachSubscription && !some && !asked.byDays() {
-		q.addFault("sum", "is of all subscriptions one by one, which are kept by day", "name a subscription, tier or group, or use by=day or sum=all")
+// checkHistory sets eachSubscription from the parameter sum. Usage by minute and hour can be of
+// one subscription, of the members of a tier or group, or of all subscriptions together: reading
+// the minutes of every subscription would scan the whole table.
+func (q *query) checkHistory(wanted *historyQuery, sum string) {
+	narrowed := wanted.owner != owner{}
+	wanted.eachSubscription = sum == "subscriptions" || sum == "" && (narrowed || wanted.byDays())
+	if wanted.eachSubscription && !narrowed && !wanted.byDays() {
+		q.addFault("sum", "asks for each subscription by itself, which is possible by day and month only", "name a subscription, tier or group, or use by=day or sum=all")
 	}
 }
 
-// read reads what a query needs.
-func (c *call) read(asked historyQuery) (ledger.Series, error) {
+// readUsage reads the usage that a query selects.
+func (c *call) readUsage(wanted historyQuery) (ledger.Series, error) {
 	reader := c.api.config.Ledger
 	switch {
-	case asked.subscription != "":
-		if _, err := c.registry().Details(c.Context(), asked.subscription); err != nil {
+	case wanted.subscription != "":
+		if _, err := c.registry().Details(c.Context(), wanted.subscription); err != nil {
 			return ledger.Series{}, err
 		}
-		return reader.Subscription(c.Context(), asked.subscription, asked.from, asked.to, asked.by)
-	case asked.tier != "" || asked.group != "":
-		return c.readMembers(asked)
-	case !asked.eachSubscription && asked.from.After(time.Now().Add(day-ledger.KeepHours)):
-		return reader.AllSubscriptions(c.Context(), asked.from, asked.to, asked.by)
+		return reader.Subscription(c.Context(), wanted.subscription, wanted.from, wanted.to, wanted.by)
+	case wanted.tier != "" || wanted.group != "":
+		return c.readMembers(wanted)
+	case !wanted.eachSubscription && wanted.from.After(time.Now().Add(day-ledger.KeepHours)):
+		return reader.AllSubscriptions(c.Context(), wanted.from, wanted.to, wanted.by)
 	}
-	return reader.Days(c.Context(), asked.from, asked.to, asked.by)
+	return reader.Days(c.Context(), wanted.from, wanted.to, wanted.by)
 }
 
-// Bounds of what a tier's or group's usage reads by minute and hour.
+// Bounds of reading a tier's or group's usage by minute and hour.
 const (
-	maxMembers   = 100 // subscriptions
-	readsAtATime = 8
+	maxMembers         = 100 // subscriptions
+	maxConcurrentReads = 8
 )
 
-// readMembers reads what the present subscriptions of a tier or below a group used.
-func (c *call) readMembers(asked historyQuery) (ledger.Series, error) {
-	members, err := c.membersOf(asked.owner)
+// readMembers reads the usage of the subscriptions that have a tier, or are below a group, now.
+func (c *call) readMembers(wanted historyQuery) (ledger.Series, error) {
+	members, err := c.membersOf(wanted.owner)
 	if err != nil {
 		return ledger.Series{}, err
 	}
-	if asked.byDays() {
-		all, err := c.api.config.Ledger.Days(c.Context(), asked.from, asked.to, asked.by)
+	if wanted.byDays() {
+		all, err := c.api.config.Ledger.Days(c.Context(), wanted.from, wanted.to, wanted.by)
 		all.Items = slices.DeleteFunc(all.Items, func(u ledger.Usage) bool { return !slices.Contains(members, u.Subscription) })
 		return all, err
 	}
 	if len(members) > maxMembers {
-		return ledger.Series{}, badRequest(fmt.Sprintf("It has %d subscriptions, and by minute and hour at most %d are read. Use by=day, or name a subscription.", len(members), maxMembers))
+		return ledger.Series{}, badRequest(fmt.Sprintf("It has %d subscriptions. Usage by minute and hour can be of at most %d. Use by=day, or name a subscription.", len(members), maxMembers))
 	}
 	each := make([]ledger.Series, len(members))
 	reads, ctx := errgroup.WithContext(c.Context())
-	reads.SetLimit(readsAtATime)
+	reads.SetLimit(maxConcurrentReads)
 	for i, id := range members {
 		reads.Go(func() (err error) {
-			each[i], err = c.api.config.Ledger.Subscription(ctx, id, asked.from, asked.to, asked.by)
+			each[i], err = c.api.config.Ledger.Subscription(ctx, id, wanted.from, wanted.to, wanted.by)
 			return err
 		})
 	}
 	if err := reads.Wait(); err != nil {
 		return ledger.Series{}, err
 	}
-	all := ledger.Series{From: asked.by.Floor(asked.from), To: asked.by.Next(asked.to.Add(-1))}
-	for _, of := range each {
-		all.From, all.To, all.Items = of.From, of.To, append(all.Items, of.Items...)
+	all := ledger.Series{From: wanted.by.Floor(wanted.from), To: wanted.by.Next(wanted.to.Add(-1))}
+	for _, one := range each {
+		all.From, all.To, all.Items = one.From, one.To, append(all.Items, one.Items...)
 	}
 	return all, nil
 }
 
 // membersOf returns the ids of the subscriptions of a tier or below a group, in order.
-func (c *call) membersOf(asked owner) (ids []string, err error) {
-	is := func(s subscription.Subscription) bool { return s.Tier == asked.tier }
-	if asked.tier != "" {
-		_, err = c.registry().Tier(c.Context(), asked.tier)
+func (c *call) membersOf(wanted owner) (ids []string, err error) {
+	isMember := func(s subscription.Subscription) bool { return s.Tier == wanted.tier }
+	if wanted.tier != "" {
+		_, err = c.registry().Tier(c.Context(), wanted.tier)
 	} else {
-		is, err = c.belowGroup(asked.group)
+		isMember, err = c.belowGroup(wanted.group)
 	}
 	if err != nil {
 		return nil, err
 	}
 	all, err := c.api.config.Store.Subscriptions(c.Context())
 	for _, s := range all {
-		if is(s) {
+		if isMember(s) {
 			ids = append(ids, s.ID)
 		}
 	}
@@ -197,33 +197,33 @@ func (c *call) belowGroup(id string) (func(subscription.Subscription) bool, erro
 	return func(s subscription.Subscription) bool { return below(s.Group) }, err
 }
 
-// spans adds up usage by the query's spans, ordered by time, subscription and model.
-func (asked historyQuery) spans(used []ledger.Usage, now time.Time) []Span {
-	type place struct {
+// addUp returns the sums of usage by the query's spans, ordered by time, subscription and model.
+func (wanted historyQuery) addUp(used []ledger.Usage, now time.Time) []Span {
+	type spanKey struct {
 		from                time.Time
 		subscription, model string
 	}
-	sums := make(map[place]*ledger.Totals)
+	sums := make(map[spanKey]*ledger.Totals)
 	for _, u := range used {
 		model := modelName(u.Model)
-		if asked.model != "" && model != asked.model {
+		if wanted.model != "" && model != wanted.model {
 			continue
 		}
-		at := place{from: u.Time()}
-		if asked.eachSubscription {
-			at.subscription = u.Subscription
+		key := spanKey{from: u.Time()}
+		if wanted.eachSubscription {
+			key.subscription = u.Subscription
 		}
-		if asked.eachModel {
-			at.model = model
+		if wanted.eachModel {
+			key.model = model
 		}
-		if sums[at] == nil {
-			sums[at] = &ledger.Totals{}
+		if sums[key] == nil {
+			sums[key] = &ledger.Totals{}
 		}
-		sums[at].Add(u.Totals)
+		sums[key].Add(u.Totals)
 	}
 	all := make([]Span, 0, len(sums))
-	for at, t := range sums {
-		all = append(all, Span{From: at.from, Running: asked.by.Next(at.from).After(now), Subscription: at.subscription, Model: at.model, Counts: t.Counts()})
+	for key, t := range sums {
+		all = append(all, Span{From: key.from, Running: wanted.by.Next(key.from).After(now), Subscription: key.subscription, Model: key.model, Counts: t.Counts()})
 	}
 	slices.SortFunc(all, func(a, b Span) int {
 		if by := a.From.Compare(b.From); by != 0 {
@@ -234,6 +234,7 @@ func (asked historyQuery) spans(used []ledger.Usage, now time.Time) []Span {
 	return all
 }
 
+// modelName returns the name under which usage of a model is shown.
 func modelName(model string) string {
 	if model == "" {
 		return noModel

@@ -26,7 +26,8 @@ func counterWith(key string, tokens int64) counter.Entry {
 	return counter.Entry{Key: key, Row: s}
 }
 
-// It runs in virtual time so that no minute or day ends while it runs.
+// TestUsageShowsTheStandingOfCounters runs in virtual time, so that no minute or day ends
+// while it runs.
 func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -64,28 +65,29 @@ func TestUsageShowsTheStandingOfCounters(t *testing.T) {
 	})
 }
 
-// uses records calls of a subscription and a model, of 10 prompt tokens, 4 of them cached,
+// recordCalls records calls of a subscription and a model, of 10 prompt tokens, 4 of them cached,
 // and 20 completion tokens each, and as many refusals.
-func (f *fixture) uses(subscription, model string, at time.Time, calls int64) {
+func (f *fixture) recordCalls(subscription, model string, at time.Time, calls int64) {
 	f.t.Helper()
 	ledgertest.Record(f.t, f.ledger, subscription, model, at, ledger.Totals{Calls: calls, Refused: calls, RefusedBy: map[string]int64{"tokens": calls}, PromptTokens: 10 * calls, CachedTokens: 4 * calls, CompletionTokens: 20 * calls, Cost: 1_500_000_001 * calls})
 }
 
-// told is a span in short.
-func told(spans []manage.Span) (all []string) {
+// spanTexts returns each span as "time subscription model calls tokens", without what is empty.
+func spanTexts(spans []manage.Span) (all []string) {
 	for _, s := range spans {
 		all = append(all, strings.Join(strings.Fields(fmt.Sprint(s.From.Format("02T15:04"), " ", s.Subscription, " ", s.Model, " ", s.Calls, " ", s.TotalTokens)), " "))
 	}
 	return all
 }
 
-// In the virtual time of these tests it is midnight at first.
+// atNoon sleeps until half a minute past noon and returns noon. The virtual time of a test
+// begins at midnight.
 func (f *fixture) atNoon() time.Time {
 	time.Sleep(12*time.Hour + 30*time.Second)
 	return time.Now().UTC().Truncate(time.Minute)
 }
 
-func TestHistoryIsOfWholeSpansBySubscriptionAndModel(t *testing.T) {
+func TestHistoryAddsUpWholeSpansBySubscriptionAndModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
 		f.must("PUT", "/tiers/silver", `{"tokensPerMinute":300}`)
@@ -96,7 +98,7 @@ func TestHistoryIsOfWholeSpansBySubscriptionAndModel(t *testing.T) {
 			ago                 time.Duration
 			calls               int64
 		}{{"team-a", "r1", 0, 1}, {"team-a", "", 0, 2}, {"team-a", "r1", time.Minute, 4}, {"team-a", "r1", time.Hour, 8}, {"team-b", "r1", 0, 16}, {"team-b", "r1", 13 * time.Hour, 32}} {
-			f.uses(use.subscription, use.model, noon.Add(-use.ago), use.calls)
+			f.recordCalls(use.subscription, use.model, noon.Add(-use.ago), use.calls)
 		}
 		d := noon.Format("02")
 		yesterday := noon.Add(-24 * time.Hour).Format("02")
@@ -123,7 +125,7 @@ func TestHistoryIsOfWholeSpansBySubscriptionAndModel(t *testing.T) {
 		} {
 			var answer manage.History
 			f.must("GET", "/usage/history?"+query, "").decode(t, &answer)
-			if got := strings.Join(told(answer.Items), ","); got != want {
+			if got := strings.Join(spanTexts(answer.Items), ","); got != want {
 				t.Errorf("%s: got %s, want %s", query, got, want)
 			}
 		}
@@ -143,7 +145,7 @@ func TestHistoryIsOfWholeSpansBySubscriptionAndModel(t *testing.T) {
 	})
 }
 
-func TestHistoryRefusesWhatWouldBeFalseOrTooLarge(t *testing.T) {
+func TestHistoryRefusesWrongAndTooLargeQueries(t *testing.T) {
 	f := newFixture(t)
 	for query, want := range map[string]string{
 		"by=week":                              "by",
@@ -174,17 +176,17 @@ func TestTopListsWhoUsedMostInWholeDays(t *testing.T) {
 		f := newFixture(t)
 		noon := f.atNoon()
 		f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 100), counterWith("team-a/tokens/model=r1", 5)}
-		f.uses("team-a", "r1", noon, 2)
-		f.uses("team-a", "", noon.Add(-time.Hour), 1)
-		f.uses("team-b", "r1", noon, 4)
-		f.uses("team-c", "r1", noon.Add(-24*time.Hour), 8)
+		f.recordCalls("team-a", "r1", noon, 2)
+		f.recordCalls("team-a", "", noon.Add(-time.Hour), 1)
+		f.recordCalls("team-b", "r1", noon, 4)
+		f.recordCalls("team-c", "r1", noon.Add(-24*time.Hour), 8)
 		ledgertest.Record(t, f.ledger, "team-d", "r1", noon, ledger.Totals{Refused: 50, Cost: 90_000_000_000})
 		for query, want := range map[string]string{
 			"from=1h": "team-b 120,team-a 90", "from=2d": "team-c 240,team-b 120,team-a 90", "from=1h&n=1": "team-b 120",
 			"from=1h&sort=refused": "team-d 0,team-b 120,team-a 90", "from=1h&sort=calls": "team-b 120,team-a 90",
 			"from=1h&sort=cost": "team-d 0,team-b 120,team-a 90",
 		} {
-			var top manage.Top
+			var top manage.Ranking
 			f.must("GET", "/usage/top?"+query, "").decode(t, &top)
 			var got []string
 			for _, u := range top.Items {
@@ -194,7 +196,7 @@ func TestTopListsWhoUsedMostInWholeDays(t *testing.T) {
 				t.Errorf("%s: got %v, want %s", query, got, want)
 			}
 		}
-		var top manage.Top
+		var top manage.Ranking
 		f.must("GET", "/usage/top?from=1h", "").decode(t, &top)
 		if top.Active != 3 || top.Total.TotalTokens != 210 || top.Total.Refused != 57 || top.WrittenAt.IsZero() || !top.From.Equal(noon.Truncate(24*time.Hour)) {
 			t.Errorf("today: got %+v, want 3 active subscriptions with 210 tokens and 57 refusals since midnight, and when that was written", top)
@@ -213,10 +215,10 @@ func TestNowHasTheRunningMinuteAndHowManyCountersAreFull(t *testing.T) {
 		f := newFixture(t)
 		noon := f.atNoon()
 		f.counters.entries = []counter.Entry{counterWith("team-a/tokens", 100), counterWith("team-b/tokens", 979), counterWith("team-c/tokens", 980)}
-		f.uses("team-a", "r1", noon, 2)
-		f.uses("team-b", "r1", noon.Add(-time.Minute), 3)
-		f.uses("team-b", "r1", noon.Add(-2*time.Minute), 5)
-		var now manage.Now
+		f.recordCalls("team-a", "r1", noon, 2)
+		f.recordCalls("team-b", "r1", noon.Add(-time.Minute), 3)
+		f.recordCalls("team-b", "r1", noon.Add(-2*time.Minute), 5)
+		var now manage.Activity
 		f.must("GET", "/usage/now", "").decode(t, &now)
 		if now.Minute.Calls != 2 || !now.Minute.From.Equal(noon) || !now.Minute.Running || now.Last.Calls != 3 || now.Last.Running || now.Counters != 3 || now.Full != 1 {
 			t.Errorf("got %+v, want 2 calls in the running minute, 3 in the one before, and one of 3 counters with at most 2%% left", now)

@@ -105,7 +105,7 @@ func (o *LimitOverride) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if name, given := removeField(fields, "name"); given && json.Unmarshal(name, &o.Name) != nil {
-		return fieldError("limits.name", "is not a string", "give the name of a limit of the tier")
+		return fieldError(limitField("", "name"), "is not a string", "give the name of a limit of the tier")
 	}
 	if until, given := removeField(fields, "until"); given && json.Unmarshal(until, &o.Until) != nil {
 		return fieldError(limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end")
@@ -229,8 +229,8 @@ func (o Overrides) check(f *faults, now time.Time) {
 	seen := make(map[string]bool)
 	for _, l := range o.Limits {
 		folded := strings.ToLower(l.Name)
-		f.check(l.Name != "", "overrides.limits", "has an override without a name", "give the name of a limit of the tier")
-		f.check(!seen[folded], "overrides.limits", fmt.Sprintf("overrides %q twice", l.Name), "merge the two")
+		f.check(l.Name != "", "overrides."+limitField("", "name"), "is missing", "give the name of a limit of the tier")
+		f.check(!seen[folded], "overrides."+limitField(l.Name, "name"), "is used by two overrides", "merge the two")
 		f.check(!l.ended(now), "overrides."+limitField(l.Name, "until"), "has passed", "use a later time, or leave the override out")
 		f.check(len(l.Values) > 0, "overrides."+limitField(l.Name, "perMinute"), "is missing, and so is every other value", "give the values to override, or leave the override out")
 		seen[folded] = true

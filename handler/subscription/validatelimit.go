@@ -37,9 +37,9 @@ func (f *faults) checkLimits(limits []Limit) {
 		folded := strings.ToLower(l.Name)
 		switch other, twice := seen[folded]; {
 		case twice && other == l.Name:
-			*f = append(*f, fieldError("limits", fmt.Sprintf("has two limits named %q", l.Name), "give each a name of its own"))
+			*f = append(*f, fieldError(limitField(l.Name, "name"), "is used by two limits", "give each a name of its own"))
 		case twice:
-			*f = append(*f, fieldError("limits", fmt.Sprintf("has the names %q and %q, which differ by case only", other, l.Name), "give each a name of its own"))
+			*f = append(*f, fieldError(limitField(l.Name, "name"), fmt.Sprintf("differs from %q by case only", other), "give each a name of its own"))
 		}
 		seen[folded] = l.Name
 		f.checkLimit(l)
@@ -49,8 +49,8 @@ func (f *faults) checkLimits(limits []Limit) {
 // checkLimit adds the faults of one limit.
 func (f *faults) checkLimit(l *Limit) {
 	in := func(field string) string { return limitField(l.Name, field) }
-	f.check(l.Name != "", "limits", "has a limit without a name", "give each a name of its own")
-	f.check(l.Name == "" || namePattern.MatchString(l.Name), "limits", fmt.Sprintf("has the name %q", l.Name), "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
+	f.check(l.Name != "", in("name"), "is missing", "give the limit a name")
+	f.check(l.Name == "" || namePattern.MatchString(l.Name), in("name"), "is not a limit's name", "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
 	if l.Unit == "" {
 		*f = append(*f, fieldError(in("unit"), "is missing", "use "+strings.Join(units, ", ")))
 		return

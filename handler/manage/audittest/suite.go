@@ -1,4 +1,4 @@
-// Package audittest tests implementations of manage.Audit.
+// Package audittest tests implementations of manage.Audit. Each calls Run from a test.
 package audittest
 
 import (
@@ -11,7 +11,7 @@ import (
 	"tollgate/handler/manage"
 )
 
-// Run tests an audit that is empty.
+// Run tests an implementation, starting with an empty audit.
 func Run(t *testing.T, audit manage.Audit) {
 	ctx := t.Context()
 	if events, next, err := audit.Events(ctx, "", "", 10); len(events) != 0 || next != "" || err != nil {
@@ -35,7 +35,7 @@ func Run(t *testing.T, audit manage.Audit) {
 			t.Fatal(err)
 		}
 	}
-	pages(t, audit, ids)
+	checkPages(t, audit, ids)
 	events, _, err := audit.Events(ctx, "", ids[1], 1)
 	want.ID, want.Outcome = ids[0], manage.Done
 	if err != nil || len(events) != 1 {
@@ -46,8 +46,8 @@ func Run(t *testing.T, audit manage.Audit) {
 	}
 }
 
-// pages reads all events, and those of one target, in pages of two.
-func pages(t *testing.T, audit manage.Audit, ids []string) {
+// checkPages reads all events, and those of one target, in pages of two.
+func checkPages(t *testing.T, audit manage.Audit, ids []string) {
 	t.Helper()
 	for target, want := range map[string]string{
 		"":       "4 unknown, 3 unknown; 2 unknown, 1 refused; 0 done",

@@ -1,6 +1,10 @@
 // Package entra authenticates operators by access tokens of Microsoft Entra ID, or of any
-// issuer that publishes its keys with OpenID Connect Discovery. Start reading at
-// Verifier.Authenticate.
+// issuer that publishes its keys with OpenID Connect Discovery.
+//
+// A Verifier checks a token's signature with the issuer's published keys, then its claims:
+// issuer, audience, times and role. It reads the keys when a token needs them and caches them.
+//
+// Start reading at Verifier.Authenticate.
 package entra
 
 import (
@@ -20,10 +24,10 @@ import (
 	"tollgate/handler/manage"
 )
 
-// Settings say which tokens are accepted.
+// Settings select the tokens that are accepted.
 type Settings struct {
-	// Issuer is the required iss claim. The issuer's description is found below it:
-	// https://login.microsoftonline.com/<tenant>/v2.0.
+	// Issuer is the required iss claim, such as https://login.microsoftonline.com/<tenant>/v2.0.
+	// The issuer's description is at a path below it.
 	Issuer string
 	// Audience is the required aud claim: the application's id or URI.
 	Audience string
@@ -68,8 +72,8 @@ func (c claims) hasRole(role string) bool {
 	return slices.Contains(roles, any(role))
 }
 
-// owner returns the token's owner for the audit: a person's name or an application's id,
-// with the object id, which never changes.
+// owner returns the name of the token's owner for the audit: a person's name or an
+// application's id, and in parentheses the object id, which never changes.
 func (c claims) owner() string {
 	name := c.person()
 	if app := c.app(); name == "" && app != "" {
@@ -94,10 +98,12 @@ func replaceHidden(r rune) rune {
 	return r
 }
 
+// person returns a person's name; empty if the owner is an application.
 func (c claims) person() string {
 	return cmp.Or(c.stringClaim("preferred_username"), c.stringClaim("upn"))
 }
 
+// app returns the id of the application that got the token.
 func (c claims) app() string { return cmp.Or(c.stringClaim("azp"), c.stringClaim("appid")) }
 
 // isAccessToken reports whether the token was issued to call an API, on behalf of a user

@@ -49,6 +49,7 @@ type keys struct {
 	pending chan struct{}   // closed when the reading in progress ends; nil: none is in progress
 }
 
+// newKeys returns an issuer's keys, none of them read yet.
 func newKeys(issuer string, client *http.Client, log *slog.Logger) *keys {
 	return &keys{issuer: issuer, client: client, log: log, fetchLimit: rate.NewLimiter(rate.Every(minFetchInterval), 1)}
 }

@@ -54,15 +54,15 @@ type columns struct {
 func (c columns) event() manage.Event {
 	e := manage.Event{ID: c.RowKey, When: c.When, Who: c.Who, Action: c.Action, Target: c.Target, Outcome: c.Outcome}
 	if c.Changes != "" {
-		if err := json.Unmarshal([]byte(c.Changes), &e.Changes); err != nil { // somebody edited the row: show what can be read
+		if err := json.Unmarshal([]byte(c.Changes), &e.Changes); err != nil { // somebody edited the row: show the rest of it
 			e.Changes = map[string]manage.Change{"changes": {To: "unreadable"}}
 		}
 	}
 	return e
 }
 
-// newID returns a row key that is smaller the later the time, because tables list rows
-// by ascending key and the newest event comes first.
+// newID returns a row key for an event. Later events have smaller keys, because tables list
+// rows by ascending key, and the audit lists the newest event first.
 func newID(when time.Time) string {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
