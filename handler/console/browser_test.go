@@ -26,14 +26,15 @@ import (
 
 const operatorKey = "the-operators-key-of-these-tests-alone"
 
-// A gate is a running gateway with Azurite and a simulated DeepSeek-R1.
-type gate struct {
+// A fixture is a running gateway with Azurite and a simulated DeepSeek-R1.
+type fixture struct {
 	t          *testing.T
 	url        string
 	connection string // to the tables
 }
 
-func start(t *testing.T) *gate {
+// newFixture starts a gateway that stops when the test ends.
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	emulator := azurite.Own(t)
 	model := httptest.NewServer(new(fakemodel.Endpoint))
@@ -61,15 +62,16 @@ func start(t *testing.T) *gate {
 			t.Logf("the gateway's log:\n%.8000s", log.String())
 		}
 	})
-	g := &gate{t, "http://127.0.0.1:" + port, emulator.ConnectionString}
-	g.ready()
-	return g
+	f := &fixture{t, "http://127.0.0.1:" + port, emulator.ConnectionString}
+	f.waitUntilReady()
+	return f
 }
 
-func (g *gate) ready() {
-	g.t.Helper()
-	asynctest.Eventually(g.t, "the gateway answers", func() error {
-		response, err := http.Get(g.url + "/")
+// waitUntilReady waits until the gateway answers.
+func (f *fixture) waitUntilReady() {
+	f.t.Helper()
+	asynctest.Eventually(f.t, "the gateway answers", func() error {
+		response, err := http.Get(f.url + "/")
 		if err == nil {
 			response.Body.Close()
 		}
@@ -78,69 +80,71 @@ func (g *gate) ready() {
 }
 
 // send makes a request and decodes the answer unless into is nil. It returns the status.
-func (g *gate) send(method, path, key string, body, into any) int {
-	g.t.Helper()
+func (f *fixture) send(method, path, key string, body, into any) int {
+	f.t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
-		g.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(g.t.Context(), method, g.url+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, bytes.NewReader(text))
 	if err != nil {
-		g.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+key)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		g.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		g.t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	if into != nil {
 		if err := json.Unmarshal(answer, into); err != nil {
-			g.t.Fatalf("%s %s: got %d %s, want JSON", method, path, response.StatusCode, answer)
+			f.t.Fatalf("%s %s: got %d %s, want JSON", method, path, response.StatusCode, answer)
 		}
 	}
 	return response.StatusCode
 }
 
-func (g *gate) operate(method, path string, body, into any) {
-	g.t.Helper()
-	if status := g.send(method, "/manage"+path, operatorKey, body, into); status >= 300 {
-		g.t.Fatalf("%s %s: got %d, want below 300", method, path, status)
+// operate makes a request to /manage that must succeed.
+func (f *fixture) operate(method, path string, body, into any) {
+	f.t.Helper()
+	if status := f.send(method, "/manage"+path, operatorKey, body, into); status >= 300 {
+		f.t.Fatalf("%s %s: got %d, want below 300", method, path, status)
 	}
 }
 
 // populate creates tiers, subscriptions, a history of the last hours, and a few real
 // calls. It returns team-a's key.
-func (g *gate) populate() string {
-	g.t.Helper()
-	g.operate("PUT", "/tiers/standard", map[string]any{"tokensPerMinute": 2000, "tokenQuota": 500_000, "tokenQuotaPeriod": "Daily"}, nil)
-	g.operate("PUT", "/tiers/gold", map[string]any{"tokensPerMinute": 10_000}, nil)
+func (f *fixture) populate() string {
+	f.t.Helper()
+	f.operate("PUT", "/tiers/standard", map[string]any{"tokensPerMinute": 2000, "tokenQuota": 500_000, "tokenQuotaPeriod": "Daily"}, nil)
+	f.operate("PUT", "/tiers/gold", map[string]any{"tokensPerMinute": 10_000}, nil)
 	for id, body := range map[string]map[string]any{"team-a": {"tier": "standard", "name": "Team A"}, "research": {"tier": "gold", "name": "Research and development"},
 		"small": {"tier": "gold", "overrides": map[string]any{"tokensPerMinute": 150}}, "asleep": {"tier": "standard", "suspended": true}} {
-		g.operate("PUT", "/subscriptions/"+id, body, nil)
+		f.operate("PUT", "/subscriptions/"+id, body, nil)
 	}
-	g.remember()
+	f.recordUsage()
 	keys := make(map[string]string)
 	for _, id := range []string{"team-a", "research", "small"} {
 		var made struct{ Key string }
-		g.operate("POST", "/subscriptions/"+id+"/keys/primary", nil, &made)
+		f.operate("POST", "/subscriptions/"+id+"/keys/primary", nil, &made)
 		keys[id] = made.Key
 		for range 5 {
-			g.send("POST", "/openai/v1/chat/completions", made.Key, map[string]any{"model": "DeepSeek-R1", "messages": []any{map[string]any{"role": "user", "content": "hello " + id}}}, nil)
+			f.send("POST", "/openai/v1/chat/completions", made.Key, map[string]any{"model": "DeepSeek-R1", "messages": []any{map[string]any{"role": "user", "content": "hello " + id}}}, nil)
 		}
 	}
 	return keys["team-a"]
 }
 
-// remember writes four hours of what was used, one minute of it in shadow.
-func (g *gate) remember() {
-	g.t.Helper()
-	service := azuretest.Open(g.t, g.connection)
+// recordUsage records usage of the last four hours, one minute of it with calls that a limit in
+// shadow would have refused.
+func (f *fixture) recordUsage() {
+	f.t.Helper()
+	service := azuretest.Open(f.t, f.connection)
 	store := ledgertables.New(service, ledgertables.DefaultTable)
 	now := time.Now()
 	for i, id := range []string{"team-a", "research", "small"} {
@@ -153,7 +157,7 @@ func (g *gate) remember() {
 			if i == 1 && ago == 22 {
 				used.Shadowed = 2
 			}
-			ledgertest.Record(g.t, store, id, "DeepSeek-R1", now.Add(-time.Duration(ago)*time.Minute), used)
+			ledgertest.Record(f.t, store, id, "DeepSeek-R1", now.Add(-time.Duration(ago)*time.Minute), used)
 		}
 	}
 }
@@ -179,19 +183,19 @@ func browser(t *testing.T) string {
 	return path
 }
 
-// TestTheConsoleInABrowser does in Chromium what callers and operators do, with a running
-// gateway, and saves screenshots in .artifacts/console.
-func TestTheConsoleInABrowser(t *testing.T) {
+// TestCallersAndOperatorsUseTheConsoleInABrowser does in Chromium what callers and operators
+// do, with a running gateway, and saves screenshots in .artifacts/console.
+func TestCallersAndOperatorsUseTheConsoleInABrowser(t *testing.T) {
 	chromium := browser(t)
-	g := start(t)
-	key := g.populate()
+	f := newFixture(t)
+	key := f.populate()
 	pictures, err := filepath.Abs("../../.artifacts/console")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, "node", "browser/console.mjs", g.url, operatorKey, key, pictures)
+	command := exec.CommandContext(ctx, "node", "browser/console.mjs", f.url, operatorKey, key, pictures)
 	command.Env = append(os.Environ(), "CHROMIUM_PATH="+chromium)
 	out, err := command.CombinedOutput()
 	if err != nil {

@@ -1,6 +1,9 @@
 // Package console serves the page at /console, where callers see their own usage and
-// operators see everybody's and change limits, groups, subscriptions and prices. The page
-// is static: it reads GET /usage and /manage with the key or token that its user enters.
+// operators see everybody's and change limits, groups, subscriptions and prices.
+//
+// Handler serves the embedded files of page/, which are static. The page's scripts request
+// GET /usage with the key that a caller enters, and /manage with the token that an operator
+// enters.
 //
 // Start reading at page/app.js, then caller.js and operator.js.
 package console
@@ -30,7 +33,8 @@ const Prefix = "/console"
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// types are the files' media types, independent of this machine's configuration.
+// types holds media types by file name extension. Package mime would also use the machine's
+// configuration.
 var types = map[string]string{
 	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",

@@ -48,7 +48,7 @@ func TestThePageIsServedWithAStrictPolicy(t *testing.T) {
 	}
 }
 
-// A page that named another host would break under the policy, which no Go test sees.
+// The policy would block what the page loads from another host, which no Go test would see.
 func TestThePageNamesNoOtherHost(t *testing.T) {
 	files, err := filepath.Glob("page/*.*")
 	if err != nil || len(files) < 5 {

@@ -12,9 +12,9 @@ import (
 	"tollgate/handler/console"
 )
 
-// TestTheConsoleInTrouble tests the page with long names, a gateway that is unreachable or
+// TestTheConsoleHandlesErrorsAndLongNames tests the page with long names, a gateway that is unreachable or
 // breaks off answers, and invalid numbers. The script prints each case that fails.
-func TestTheConsoleInTrouble(t *testing.T) {
+func TestTheConsoleHandlesErrorsAndLongNames(t *testing.T) {
 	chromium := browser(t)
 	mux := http.NewServeMux()
 	mux.Handle(console.Prefix+"/", console.Handler())

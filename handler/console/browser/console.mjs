@@ -32,7 +32,7 @@ async function entry() {
   assert.equal(await page.evaluate(() => sessionStorage.length), 0, "a refused key was kept");
 }
 
-/** Checks the caller's view and that it refreshes by itself. */
+/** Checks the view of a caller, and that it refreshes by itself. */
 async function caller() {
   await field(section("caller-title"), "API key").fill(callerKey);
   await section("caller-title").getByRole("button").click();
@@ -56,7 +56,7 @@ async function caller() {
   await page.getByLabel("Colours").selectOption("dark");
   assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(16, 23, 26)");
   await page.reload();
-  await page.getByRole("heading", { name: "team-a", level: 1 }).waitFor(); // the tab remembers
+  await page.getByRole("heading", { name: "team-a", level: 1 }).waitFor(); // the tab stores the key
   assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(16, 23, 26)");
   await page.getByLabel("Colours").selectOption("");
   await act("Sign out");
@@ -64,11 +64,11 @@ async function caller() {
   assert.equal(await page.evaluate(() => sessionStorage.length), 0, "signing out left the key");
 }
 
-/** What an operator sees and does. */
+/** Does what operators do: look around, and create, change and suspend a subscription. */
 async function operator() {
   await d.operate();
   await section("top-title").getByRole("link", { name: "team-a", exact: true }).waitFor();
-  assert.equal(await page.evaluate(() => sessionStorage.length), 0, "a key that isn't to be kept was kept");
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0, "a key was kept although its box is unchecked");
   await d.picture("operator");
   await section("top-title").getByRole("link", { name: "team-a", exact: true }).click();
   await page.getByRole("heading", { name: "team-a", level: 1 }).waitFor();
@@ -93,7 +93,7 @@ async function search() {
   await field(list, "State").selectOption("");
 }
 
-/** Reads the key that is shown, and leaves its dialog. */
+/** Returns the key that a dialog shows, and closes the dialog. */
 async function shownKey() {
   const key = await d.dialog.locator("#made-key").textContent();
   assert.match(key, /^tg_[0-9A-Za-z]{38}$/);

@@ -1,4 +1,4 @@
-// Drives the console in a real browser, and checks what holds on all of its pages.
+// Drives the console in a real browser, and checks what must hold on every page.
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -23,18 +23,18 @@ export async function drive(url, operatorKey, pictures) {
 
 class Driver {
   constructor(context, profile, url, operatorKey, pictures) {
-    Object.assign(this, { context, profile, url, operatorKey, pictures, faults: [], expected: 0 }); // expected: refusals that a test provokes and the browser logs as errors
+    Object.assign(this, { context, profile, url, operatorKey, pictures, faults: [], expected: 0 }); // expected: the number of refusals that a test provokes, which the browser logs as errors
     this.page = context.pages()[0];
     this.page.setDefaultTimeout(60_000);
     // Requests to other hosts, script errors and policy violations are faults.
     this.page.on("request", (request) => {
-      if (!request.url().startsWith(url) && !request.url().startsWith("data:")) this.faults.push(`asked ${request.url()}`);
+      if (!request.url().startsWith(url) && !request.url().startsWith("data:")) this.faults.push(`requested ${request.url()}`);
     });
     this.page.on("pageerror", (error) => this.faults.push(`threw ${error.stack}`));
     this.page.on("console", (message) => {
       if (message.type() !== "error") return;
       if (this.expected > 0 && /status of 4\d\d/.test(message.text())) this.expected -= 1;
-      else this.faults.push(`said ${message.text()} at ${message.location().url}`);
+      else this.faults.push(`logged ${message.text()} at ${message.location().url}`);
     });
   }
 
@@ -97,7 +97,7 @@ class Driver {
     await this.page.getByRole("dialog").waitFor({ state: "detached" });
   }
 
-  /** Opens a page of the operator's. */
+  /** Opens one of the operator's pages. */
   async open(name, heading = name) {
     await this.page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name, exact: true }).click();
     await this.page.getByRole("heading", { name: heading, level: 1 }).waitFor();
@@ -114,7 +114,7 @@ class Driver {
     return answer.status;
   }
 
-  /** Asks /manage. */
+  /** Makes a request to /manage and returns the answer. */
   async manage(path, method = "GET", body = undefined) {
     const answer = await fetch(`${this.url}/manage${path}`, { method, headers: { Authorization: `Bearer ${this.operatorKey}`, "Content-Type": method === "PATCH" ? "application/merge-patch+json" : "application/json" }, body: body && JSON.stringify(body) });
     return answer.json();

@@ -9,7 +9,7 @@ const [url, operatorKey, callerKey, pictures] = process.argv.slice(2);
 const d = await drive(url, operatorKey, pictures);
 const { page } = d;
 
-/** Returns the limit with a name. */
+/** Returns the limit with a name that an owner has. */
 const limit = (name, owner) => page.getByRole("listitem").filter({ has: page.getByRole("heading", { name, exact: true }), hasText: owner });
 /** Opens a page by its address. */
 async function visit(path, heading) {
@@ -17,10 +17,11 @@ async function visit(path, heading) {
   await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
 }
 const value = (name) => page.getByRole("meter", { name, exact: true }).getAttribute("aria-valuetext");
-/** Presses the button that saves, and waits for what the gateway answers. */
+/** Presses a button of the dialog, which stays open. */
 const save = (name) => d.dialog.getByRole("button", { name, exact: true }).click();
 
-/** A caller sees all of its limits, with units, owners, shadow and what is shared. */
+/** Checks that a caller sees all of its limits, with units and owners, and which are in shadow or
+ * shared. */
 async function caller() {
   await page.goto(`${url}/console/`);
   await field(d.section("caller-title"), "API key").fill(callerKey);
@@ -36,7 +37,7 @@ async function caller() {
   await d.act("Sign out");
 }
 
-/** What a subscription's limits look like: many, none, and a debt. */
+/** Checks the pages of subscriptions with many limits, with none, and with a debt. */
 async function subscriptions() {
   await d.operate();
   await visit("subscriptions/lab-1", "lab-1");
@@ -45,7 +46,7 @@ async function subscriptions() {
   await limit("tokens", "Tier many").getByText("of 400,000 tokens").waitFor();
   assert.match(await value("prompt: this week"), /of 90 prompt tokens used/);
   await page.getByText("Loading").first().waitFor({ state: "hidden" });
-  await page.getByText(/tokens in all, for 0\.\d+ USD; most in a minute/).waitFor();
+  await page.getByText(/tokens in total, for 0\.\d+ USD; most in a minute/).waitFor();
   await d.picture("subscription");
   await visit("subscriptions/lab-2", "lab-2");
   await limit("calls", "Tier many").getByText(/Overridden until .* UTC/).waitFor();
@@ -59,8 +60,8 @@ async function subscriptions() {
   await d.shot("debt");
 }
 
-/** A tier's limits are edited: errors are at their fields, nothing entered is lost, and a
- * change that came first is told. */
+/** Edits a tier's limits: errors are shown at their fields, nothing entered is lost, and a change
+ * that came first is shown. */
 async function tier() {
   await d.open("Tiers");
   await page.getByText(/calls: 6 calls a minute/).waitFor();
@@ -81,7 +82,7 @@ async function tier() {
   d.expected = 1;
   await save("Save");
   await d.dialog.getByText("Alert at is not ascending").waitFor();
-  await d.dialog.getByText("differ by case only").waitFor();
+  await d.dialog.getByRole("group", { name: "Calls", exact: true }).getByText('Name differs from "calls" by case only').waitFor();
   await d.dialog.getByRole("group", { name: "Calls", exact: true }).getByText("Per minute is missing").waitFor();
   assert.equal(await field(d.dialog.getByRole("group", { name: "prompt", exact: true }), "Alert at").inputValue(), "95, 50");
   await d.picture("tier-errors");
@@ -92,17 +93,17 @@ async function tier() {
   await d.manage("/tiers/many", "PATCH", { maxWait: "3s" }); // another operator's change
   d.expected = 1;
   await save("Save");
-  await d.dialog.getByText("Somebody else changed it meanwhile").waitFor();
+  await d.dialog.getByText("Somebody else changed it in the meantime").waitFor();
   await d.shot("conflict");
-  await d.done("Save mine over it");
+  await d.done("Overwrite it with mine");
   const saved = await d.manage("/tiers/many");
   assert.deepEqual(saved.limits.map((l) => l.name), ["tokens", "calls", "prompt", "trial", "spend"]);
   assert.deepEqual(saved.limits[2].alertAt, [50, 95]);
   assert.equal(saved.limits[4].quota, "25");
 }
 
-/** Entries are dropped only after a warning. */
-async function keepsEntries() {
+/** Checks that entries are discarded only after a warning. */
+async function discarding() {
   await d.act("Edit many");
   await d.act("Remove the limit spend");
   await field(d.dialog.getByRole("group", { name: "calls", exact: true }), "Per minute").fill("7");
@@ -112,8 +113,7 @@ async function keepsEntries() {
   await page.getByRole("dialog").waitFor({ state: "detached" });
 }
 
-/** Groups are created, shown with what they share, suspended, and deleted with what they
- * take along. */
+/** Creates groups, reads what they share, and suspends and deletes one. */
 async function groups() {
   await d.open("Groups");
   await d.act("New group");
@@ -143,15 +143,15 @@ async function groups() {
   await d.dialog.getByText("2 subscriptions will be moved to the group org").waitFor();
   await d.dialog.getByText("1 group will be moved to the group org").waitFor();
   await d.picture("delete");
-  await save("Delete it all the same");
+  await save("Delete anyway");
   await d.dialog.getByText("Type lab to confirm.").waitFor();
   await d.dialog.getByLabel("Type lab to confirm").fill("lab");
-  await d.done("Delete it all the same");
+  await d.done("Delete anyway");
   await page.getByRole("heading", { name: "Groups", level: 1 }).waitFor();
   assert.equal((await d.manage("/subscriptions/lab-1")).group, "org");
 }
 
-/** A subscription's group and overrides, with their end, are edited. */
+/** Edits a subscription's group and its overrides, with their end. */
 async function overrides() {
   await visit("subscriptions/lab-2", "lab-2");
   await d.act("Edit lab-2");
@@ -176,7 +176,7 @@ async function overrides() {
   assert.equal((await d.manage("/subscriptions/lab-2")).overrides, undefined);
 }
 
-/** A tier and a subscription are deleted; a tier in use only with what uses it. */
+/** Deletes a subscription, and a tier together with the subscription that uses it. */
 async function deletions() {
   await d.act("Delete lab-2");
   await d.done("Delete");
@@ -186,11 +186,11 @@ async function deletions() {
   await d.dialog.getByText("1 subscription will be deleted").waitFor();
   await d.dialog.getByText("1 key will be deleted").waitFor();
   await d.dialog.getByLabel("Type tight to confirm").fill("tight");
-  await d.done("Delete it all the same");
+  await d.done("Delete anyway");
   assert.deepEqual((await d.manage("/subscriptions")).items.map((s) => s.id), ["free", "lab-1"]);
 }
 
-/** Prices are read, checked and set; what calls cost is shown where they are counted. */
+/** Reads, checks, sets and deletes prices, and reads the latest changes. */
 async function prices() {
   await d.open("Prices");
   await page.getByText("All amounts are in USD.").waitFor();
@@ -209,7 +209,7 @@ async function prices() {
   await d.done("Set price");
   const [, set] = (await d.manage("/prices")).items;
   assert.deepEqual([set.model, set.prompt, set.completion, set.multipliers], ["other", "2.5", "10", { "us-zone": "1.1" }]);
-  await page.getByText("! To know").first().waitFor();
+  await page.getByText("! Note").first().waitFor();
   await d.picture("prices");
   await d.act(`Delete the price of other from ${set.from}`);
   await d.done("Delete");
@@ -220,4 +220,4 @@ async function prices() {
   await d.accessible("changes");
 }
 
-await d.run(caller, subscriptions, tier, keepsEntries, groups, overrides, deletions, prices);
+await d.run(caller, subscriptions, tier, discarding, groups, overrides, deletions, prices);

@@ -10,13 +10,13 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM_PAT
 const long = "l".repeat(63);
 const day = 24 * 3600_000;
 
-/** What calls with two tokens each came to. */
+/** Returns the usage of calls with two tokens each. */
 const counts = (calls = 0, more = {}) => ({ calls, failed: 0, unknownUsage: 0, shadowed: 0, refused: 0, unpriced: 0, cost: "0", promptTokens: calls, cachedTokens: 0, cacheWriteTokens: 0, completionTokens: calls, reasoningTokens: 0, totalTokens: 2 * calls, ...more });
 const today = (later = 0) => new Date(Math.floor(Date.now() / day) * day + later).toISOString();
 const minutesAgo = (n) => new Date(Math.floor(Date.now() / 60_000 - n) * 60_000).toISOString();
 const history = (items) => ({ from: minutesAgo(60), to: minutesAgo(-1), by: "minute", items });
 
-/** A page on a phone that gets the answers in this object until a case changes them. */
+/** Opens the console on a phone. It gets the answers below until a case changes them. */
 async function open(secret, script) {
   const page = await browser.newPage({ viewport: { width: 360, height: 800 } });
   page.setDefaultTimeout(30_000);
@@ -72,10 +72,10 @@ const caller = () => open("API key");
 const operator = () => open("Entra ID token or operator key");
 const act = (page, name) => page.getByRole("button", { name, exact: true }).click();
 /** Waits until a button or link has the focus. */
-const at = (page, name) => page.waitForFunction((name) => document.activeElement.matches("button, a") && document.activeElement.textContent === name, name);
+const focused = (page, name) => page.waitForFunction((name) => document.activeElement.matches("button, a") && document.activeElement.textContent === name, name);
 
-/** Waits until an operator's page has refreshed what a selector finds. */
-async function anew(page, selector = ".tile") {
+/** Waits until an operator's page has redrawn what a selector finds. */
+async function redrawn(page, selector = ".tile") {
   const was = await page.locator(selector).first().elementHandle();
   await page.waitForFunction((tile) => !tile.isConnected, was);
 }
@@ -87,24 +87,25 @@ async function visit(page, path, heading) {
   await page.getByText("Loading").locator("visible=true").first().waitFor({ state: "detached" });
 }
 
-async function narrow(page, what) {
+/** Checks that nothing is wider than the screen. */
+async function fits(page, what) {
   const beyond = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll("dialog")].map((e) => e.scrollWidth - e.clientWidth));
   assert.deepEqual(beyond.filter((px) => px > 0), [], `${what} is too wide`);
 }
 
 const cases = {
   async "long names are broken on a phone"() {
-    await narrow(await caller(), "the caller's view");
+    await fits(await caller(), "the caller's view");
     const page = await operator();
-    await narrow(page, "the overview");
+    await fits(page, "the overview");
     for (const [path, heading, ...dialogs] of [["subscriptions", "Subscriptions", `Edit ${long}`, `Keys of ${long}`, `Suspend ${long}`], [`subscriptions/${long}`, long, `Edit ${long}`], ["groups", "Groups", `Edit ${"g".repeat(63)}`, `Delete ${"g".repeat(63)}`],
       [`groups/${"g".repeat(63)}`, "g".repeat(63)], ["tiers", "Tiers", `Edit ${"t".repeat(63)}`], [`tiers/${"t".repeat(63)}`, "t".repeat(63)], ["prices", "Prices", `Change the price of ${"m".repeat(100)} from 2026-01-01`], ["changes", "Latest changes"]]) {
       await visit(page, path, heading);
-      await narrow(page, path);
+      await fits(page, path);
       for (const name of dialogs) {
         await act(page, name);
         await page.getByRole("dialog").waitFor();
-        await narrow(page, name);
+        await fits(page, name);
         await page.keyboard.press("Escape");
         await page.getByRole("dialog").waitFor({ state: "detached" });
       }
@@ -115,16 +116,16 @@ const cases = {
     const page = await operator();
     await visit(page, `subscriptions/${long}`, long);
     await page.locator(".limit-bar").getByRole("link", { name: "t".repeat(63) }).focus();
-    await anew(page, ".limit-bar");
-    await at(page, "t".repeat(63));
+    await redrawn(page, ".limit-bar");
+    await focused(page, "t".repeat(63));
     await page.getByRole("button", { name: `Edit ${long}`, exact: true }).focus();
     await page.keyboard.press("Enter");
     await page.getByRole("dialog").waitFor();
-    await anew(page, ".limit-bar");
+    await redrawn(page, ".limit-bar");
     await page.keyboard.press("Escape");
-    await at(page, "Edit");
+    await focused(page, "Edit");
   },
-  async "keys that can't be read are said to be"() {
+  async "a dialog says that keys can't be read"() {
     const page = await operator();
     await visit(page, "subscriptions", "Subscriptions");
     page.set({ down: true });
@@ -168,7 +169,7 @@ const cases = {
     await page.getByRole("dialog").getByText("The tables can't be reached.").waitFor();
     assert.deepEqual(page.faults, []);
   },
-  async "an error of a field that the form doesn't have is told all the same"() {
+  async "an error of a field that the form lacks is shown in the dialog"() {
     const page = await operator();
     page.answers[`PATCH /manage/tiers/${"t".repeat(63)}`] = { status: 422, code: "invalid", detail: "more", errors: [{ field: "somethingElse", problem: "is wrong", fix: "mend it" }] };
     await visit(page, "tiers", "Tiers");
@@ -176,7 +177,7 @@ const cases = {
     await act(page, "Save");
     await page.getByRole("alert").getByText("somethingElse is wrong: mend it.").waitFor();
   },
-  async "another operator's change can be taken over"() {
+  async "an operator can discard a change and edit another operator's instead"() {
     const page = await operator();
     const id = "t".repeat(63), changed = { id, limits: [{ name: "theirs", unit: "calls", perMinute: 7 }], version: 2 };
     page.answers[`PATCH /manage/tiers/${id}`] = { status: 412, code: "stale", detail: "was changed meanwhile" };
@@ -187,7 +188,7 @@ const cases = {
     await act(page, "Save");
     await page.getByText("theirs: 7 calls a minute").waitFor();
     assert.equal(await page.getByLabel("Per minute").inputValue(), "42");
-    await act(page, "Drop mine, edit theirs");
+    await act(page, "Discard mine, edit theirs");
     await page.getByRole("group", { name: "theirs", exact: true }).waitFor();
     assert.equal(await page.getByLabel("Per minute").inputValue(), "7");
     delete page.answers[`PATCH /manage/tiers/${id}`];
@@ -250,12 +251,12 @@ const cases = {
     await act(page, "Set currency");
     assert.deepEqual((await sent).postDataJSON(), { currency: "EUR" });
   },
-  async "without any cost nothing is said of it"() {
+  async "where nothing cost anything, no cost is shown"() {
     const page = await operator();
     await page.locator("summary", { hasText: "By model" }).click();
     assert.equal(await page.getByText(/Cost|USD/).locator("visible=true").count(), 0);
   },
-  async "an answer that breaks off is the gateway's, not the page's"() {
+  async "an answer that breaks off is reported as a failure of the gateway, not of the page"() {
     const page = await caller();
     page.answers["GET /usage"] = "broken";
     await page.locator(".live[data-state=off]").waitFor();
@@ -269,7 +270,7 @@ const cases = {
     await act(page, `Keys of ${long}`);
     await act(page, "Revoke the primary key");
     await act(page, "Revoke key");
-    await page.getByRole("alert").getByText("isn't the gateway's").waitFor();
+    await page.getByRole("alert").getByText("didn't come from the gateway").waitFor();
   },
   async "choosing a time while the gateway is unreachable shows an error"() {
     const page = await caller();
@@ -286,12 +287,12 @@ const cases = {
     page.set({ down: false });
     await page.locator("#announce").getByText("Live").waitFor();
   },
-  async "a browser that keeps nothing shows the page"() {
+  async "the page works in a browser that denies storage"() {
     await open("API key", () => {
       for (const where of ["localStorage", "sessionStorage"]) Object.defineProperty(window, where, { get: () => { throw new DOMException("denied", "SecurityError"); } });
     });
   },
-  async "a quota that is used up is not nothing yet"() {
+  async "a chart of a quota that is used up says that nothing is left"() {
     const page = await caller();
     await page.getByLabel("Quota left").getByText("Nothing is left.").waitFor();
   },
@@ -335,7 +336,7 @@ const cases = {
     await page.getByRole("radio", { name: "1 day" }).check();
     for (const card of ["Tokens", "Refusals", "Top subscriptions today"]) await page.getByRole("region", { name: card, exact: true }).getByText("This can't be shown. The tables can't be reached.").waitFor();
     assert.equal(await page.getByText(/No tokens|No call/).locator("visible=true").count(), 0);
-    await anew(page); // the others go on
+    await redrawn(page); // the others go on
     await page.locator(".live[data-state=off]").waitFor();
   },
   async "a load that fails later says how old what it shows is"() {
@@ -343,7 +344,7 @@ const cases = {
     page.set({ down: true });
     await page.getByRole("region", { name: "Tokens", exact: true }).getByText(/^Not up to date: this is from .* UTC\. The gateway can't be reached\.$/).waitFor();
   },
-  async "a slow load shows that it waits, and nothing of the range before"() {
+  async "a slow load says so, and shows nothing of the range chosen before"() {
     const page = await operator();
     page.set({ slow: "GET /manage/usage/history" });
     await page.getByRole("radio", { name: "30 days" }).check();
@@ -354,7 +355,7 @@ const cases = {
     page.set({ slow: "" });
     await card.getByRole("heading", { name: "Tokens by day" }).waitFor();
   },
-  async "an answer without what was used shows the limits, and that the rest isn't known"() {
+  async "an answer without usage shows the limits, and that the usage is unknown"() {
     const page = await caller();
     page.answers["GET /usage"].problem = "What was used can't be read just now.";
     await page.getByRole("radio", { name: "1 day" }).check();
@@ -362,7 +363,7 @@ const cases = {
     await page.getByRole("meter", { name: "tokens: this minute" }).waitFor();
     assert.equal(await page.getByText(/No tokens|No call/).locator("visible=true").count(), 0);
   },
-  async "a quota that others share has a forecast, and no curve of the caller's alone"() {
+  async "a quota shared with others has a forecast, but no curve"() {
     const page = await caller();
     page.answers["GET /usage"].limits[0].counted = { counterKey: "{client-ip}", shared: true, parts: { "client-ip": "192.0.2.7" } };
     page.answers["GET /usage"].quota = { limit: 300, used: 10, owed: 0, held: 0, left: 290, startedAt: minutesAgo(60), resetAt: minutesAgo(-1000) };
@@ -371,20 +372,20 @@ const cases = {
     await page.getByText("Shared with others of the tier").waitFor();
     await page.getByText("client-ip 192.0.2.7").waitFor();
   },
-  async "a minute that has ended is looked up at once"() {
+  async "when a minute ends, the charts load at once"() {
     const page = await operator();
     page.asked.length = 0;
-    await page.evaluate(() => { // another minute, and not half a minute later, when it looks anyway
+    await page.evaluate(() => { // another minute, but not half a minute later, when it loads anyway
       const now = Date.now;
       Date.now = () => now() - 120_000; // not the minute before: meanwhile another may have begun
     });
-    await anew(page);
-    if (!page.asked.includes("GET /manage/usage/history")) await anew(page); // the first look had begun before
+    await redrawn(page);
+    if (!page.asked.includes("GET /manage/usage/history")) await redrawn(page); // the first load had begun before
     assert.ok(page.asked.includes("GET /manage/usage/history"), page.asked.join());
   },
 };
 
-// Four at a time: more pages than that start slowly.
+// Four cases run at a time: more pages start slowly.
 const left = Object.entries(cases);
 await Promise.all([1, 2, 3, 4].map(async () => {
   for (let next = left.shift(); next; next = left.shift()) await next[1]().catch((error) => console.log(`${next[0]}: ${error.message}`));

@@ -1,18 +1,18 @@
-// The operator's actions other than editing. Each opens a dialog that announces the change.
-// Changes carry the version they are based on, so that none silently undoes another.
+// What operators do other than edit: create, suspend, resume and delete things, and manage
+// keys. Each action opens a dialog that says what will happen. Changes carry the version
+// that they are based on, so that none silently undoes another.
 import { h, fill, when, full } from "./dom.js";
+import { ifMatch } from "./api.js";
 import { describeLimits } from "./amounts.js";
 import { form, showKey } from "./dialogs.js";
 import { field, choice, check, box, Fields } from "./fields.js";
 
 const fault = (text) => h("p", { class: "fault", role: "alert" }, text);
 
-const versioned = (of) => ({ "If-Match": `"${of.version}"` });
-
 const expiries = [["", "Never"], ["24", "In a day"], ["168", "In 7 days"], ["720", "In 30 days"], ["2160", "In 90 days"]];
 const inHours = (hours) => (hours ? new Date(Date.now() + Number(hours) * 3_600_000).toISOString().replace(/\.\d+Z$/, "Z") : undefined);
 
-/** Creates a subscription and, if asked to, its primary key. */
+/** Creates a subscription and, if the operator wants it, its primary key. */
 export async function create(operator, tiers, groups, group = "") {
   const fields = new Fields(), id = fields.add("id", box("id", "", { required: true }));
   const made = await form({
@@ -31,21 +31,22 @@ export async function create(operator, tiers, groups, group = "") {
   });
   if (made?.key) {
     const { body, message } = await operator.ask("POST", `${operator.subscription(made.id)}/keys/primary`).catch((error) => error);
-    await (body ? showKey(body) : form({ title: `${made.id} was created without a key`, confirm: "Close", cancel: false, body: [fault(message), h("p", {}, "Create the key with Keys in its row.")], send: () => true }));
+    await (body ? showKey(body) : form({ title: `${made.id} was created without a key`, confirm: "Close", cancel: false, body: [fault(message), h("p", {}, "Press Keys in its row to create the key.")], send: () => true }));
   }
   return made && `${made.id} was created.`;
 }
 
-/** What suspends and resumes: a subscription, or a group with all below it. */
+/** The kinds of things that actions change: their paths, and what suspending and resuming them
+ * does. A tier can't be suspended. */
 const kinds = {
-  subscription: { path: (operator, of) => operator.subscription(of.id), stop: "Within a minute all calls with its keys get 401. It keeps its keys and limits and can be resumed.", go: "Within a minute its keys work again." },
-  group: { path: (operator, of) => operator.group(of.id), stop: "Within a minute all calls of the subscriptions below it get 401, until it is resumed.", go: "Within a minute the subscriptions below it may call again, unless they or another group of theirs are suspended." },
+  subscription: { path: (operator, of) => operator.subscription(of.id), suspending: "Within a minute all calls with its keys get 401. It keeps its keys and limits and can be resumed.", resuming: "Within a minute its keys work again." },
+  group: { path: (operator, of) => operator.group(of.id), suspending: "Within a minute all calls of the subscriptions below it get 401, until it is resumed.", resuming: "Within a minute the subscriptions below it may call again, unless they or another group of theirs are suspended." },
   tier: { path: (operator, of) => operator.tier(of.id) },
 };
 
 export async function suspend(operator, kind, of) {
   const done = await form({
-    title: `Suspend ${of.id}?`, confirm: "Suspend", danger: true, body: h("p", {}, kinds[kind].stop),
+    title: `Suspend ${of.id}?`, confirm: "Suspend", danger: true, body: h("p", {}, kinds[kind].suspending),
     send: () => operator.ask("PATCH", kinds[kind].path(operator, of), { suspended: true }),
   });
   return done && `${of.id} is suspended.`;
@@ -53,38 +54,39 @@ export async function suspend(operator, kind, of) {
 
 export async function resume(operator, kind, of) {
   const done = await form({
-    title: `Resume ${of.id}?`, confirm: "Resume", body: h("p", {}, kinds[kind].go),
-    send: () => operator.ask("PATCH", kinds[kind].path(operator, of), { suspended: false }, versioned(of)),
+    title: `Resume ${of.id}?`, confirm: "Resume", body: h("p", {}, kinds[kind].resuming),
+    send: () => operator.ask("PATCH", kinds[kind].path(operator, of), { suspended: false }, ifMatch(of)),
   });
   return done && `${of.id} is active again.`;
 }
 
-const some = (items, what) => (items?.length ? `${full(items.length)} ${what}${items.length === 1 ? "" : "s"}` : "");
+const counted = (n, noun) => (n ? `${full(n)} ${noun}${n === 1 ? "" : "s"}` : "");
 
-/** Says what a deletion takes along, as a list. */
-function takenAlong({ subscriptions, keys, movedGroups, movedSubscriptions, movedTo }) {
+/** Lists what a deletion also deletes or moves. */
+function consequences({ subscriptions, keys, movedGroups, movedSubscriptions, movedTo }) {
   const to = movedTo ? `will be moved to the group ${movedTo}` : "will have no group";
   return [
-    [some(subscriptions, "subscription"), "will be deleted", subscriptions],
-    [keys ? `${full(keys)} key${keys === 1 ? "" : "s"}` : "", "will be deleted: calls with them get 401"],
-    [some(movedGroups, "group"), movedTo ? to : "will have no group above", movedGroups],
-    [some(movedSubscriptions, "subscription"), to, movedSubscriptions],
+    [counted(subscriptions?.length, "subscription"), "will be deleted", subscriptions],
+    [counted(keys, "key"), "will be deleted: calls with them get 401"],
+    [counted(movedGroups?.length, "group"), movedTo ? to : "will have no parent", movedGroups],
+    [counted(movedSubscriptions?.length, "subscription"), to, movedSubscriptions],
   ].filter(([count]) => count).map(([count, what, ids]) => h("li", {}, `${count} ${what}`, ids ? h("details", { open: ids.length <= 5 }, h("summary", {}, "Which"), h("p", { class: "hint" }, ids.join(", "))) : null));
 }
 
-/** Deletes a tier, group or subscription. First it asks what that would take along. */
+/** Deletes a tier, group or subscription. First it asks the gateway what else that would delete
+ * or move. */
 export async function remove(operator, kind, of) {
   const path = kinds[kind].path(operator, of), { version } = await operator.get(path);
-  const would = await operator.ask("DELETE", `${path}?force=true&dryRun=true`, undefined, versioned({ version }));
-  const along = takenAlong(would.body), typed = box("typed");
+  const would = await operator.ask("DELETE", `${path}?force=true&dryRun=true`, undefined, ifMatch({ version }));
+  const along = consequences(would.body), typed = box("typed");
   const done = await form({
-    title: `Delete the ${kind} ${of.id}?`, confirm: along.length ? "Delete it all the same" : "Delete", danger: true,
-    body: [h("p", {}, "This can't be undone. What it used stays in the ledger, and who deleted it in the audit."),
-      along.length ? h("p", {}, "It is in use. This will happen, too:") : null, along.length ? h("ul", { class: "along" }, along) : null,
+    title: `Delete the ${kind} ${of.id}?`, confirm: along.length ? "Delete anyway" : "Delete", danger: true,
+    body: [h("p", {}, "This can't be undone. Its usage stays in the ledger, and the audit records who deleted it."),
+      along.length ? h("p", {}, "It is in use, so this will happen too:") : null, along.length ? h("ul", { class: "along" }, along) : null,
       along.length ? field(`Type ${of.id} to confirm`, typed) : null],
     send() {
       if (along.length && typed.value.trim() !== of.id) throw new Error(`Type ${of.id} to confirm.`);
-      return operator.ask("DELETE", `${path}${along.length ? "?force=true" : ""}`, undefined, versioned({ version }));
+      return operator.ask("DELETE", `${path}${along.length ? "?force=true" : ""}`, undefined, ifMatch({ version }));
     },
   });
   return done && `${of.id} was deleted.`;
@@ -113,11 +115,11 @@ export async function keys(operator, subscription) {
 
 function keyRow(slot, keys, act) {
   keys = keys.toSorted((a, b) => (a.expires ? 1 : 0) - (b.expires ? 1 : 0) || b.created.localeCompare(a.created)); // keys that don't expire first, then the newest
-  const good = keys.filter((k) => !k.expires || new Date(k.expires) > new Date());
+  const valid = keys.filter((k) => !k.expires || new Date(k.expires) > new Date());
   const about = (k) => `created ${when(k.created)}${k.expires ? `, ${new Date(k.expires) > new Date() ? "expires" : "expired"} ${when(k.expires)}` : ""}`;
   const button = (text, action, danger) => h("button", { type: "button", class: `quiet small${danger ? " revoke" : ""}`, "aria-label": `${text} the ${slot} key`, onclick: () => act(action) }, text);
   return h("div", { class: "keyrow" }, h("div", {}, h("h3", {}, slot[0].toUpperCase() + slot.slice(1)), keys.length ? keys.map((k) => h("p", { class: "hint" }, about(k))) : h("p", { class: "hint" }, "none")),
-    h("div", { class: "ends" }, good.length ? [button("Rotate", rotateKey), button("Revoke", revokeKey, true)] : button("Create", createKey)));
+    h("div", { class: "ends" }, valid.length ? [button("Rotate", rotateKey), button("Revoke", revokeKey, true)] : button("Create", createKey)));
 }
 
 const createKey = (operator, subscription, slot) => form({

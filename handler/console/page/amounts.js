@@ -1,5 +1,5 @@
-// Amounts of the units that limits count. Money is a decimal in a string, which is added
-// up in whole billionths, and is never a floating-point number.
+// Formats amounts of the units that limits count. Money is a decimal in a string. It is added
+// up in whole billionths, and never becomes a floating-point number.
 import { short, full } from "./dom.js";
 
 const NANO = 1_000_000_000n;
@@ -14,7 +14,7 @@ export function useCurrency(currency) {
   code = currency ?? "";
 }
 
-/** The currency of all amounts of money; empty: none is set. */
+/** Returns the currency of all amounts of money; empty: none is set. */
 export const currency = () => code;
 
 /** Returns a decimal in billionths. */
@@ -34,8 +34,8 @@ export function decimal(n) {
 /** Adds up decimals. */
 export const addUp = (decimals) => decimal(decimals.reduce((total, d) => total + nano(d), 0n));
 
-/** The digits of money, cut to what tells amounts apart: two decimals from 1 on, else three
- * digits that aren't 0. It is truncated, so that a limit never looks reached before it is. */
+/** Shortens money to two decimals or, below 1, to its first three digits other than leading
+ * zeros. It truncates, so that a limit never looks reached before it is. */
 function digits(text) {
   const [, sign, whole, part = ""] = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text) ?? [null, "", text];
   if (whole.length > 4) return `${sign}${short(Number(whole))}`;
@@ -43,34 +43,34 @@ function digits(text) {
   return `${sign}${full(Number(whole))}.${kept.padEnd(2, "0")}`;
 }
 
-const named = (text) => (code ? `${text} ${code}` : text);
+const withCurrency = (text) => (code ? `${text} ${code}` : text);
 
-/** Money in a short form: 12.50 USD. */
-export const money = (text) => named(digits(text));
+/** Formats money in a short form: 12.50 USD. */
+export const money = (text) => withCurrency(digits(text));
 
-/** Money in full. */
+/** Formats money in full. */
 export function moneyInFull(text) {
   const [whole, part = ""] = text.split(".");
-  return named(`${full(Number(whole))}.${part.padEnd(2, "0")}`);
+  return withCurrency(`${full(Number(whole))}.${part.padEnd(2, "0")}`);
 }
 
-const counted = (n, unit) => (n === 1 ? (units[unit] ?? unit).replace(/s$/, "") : (units[unit] ?? unit));
+const nounOf = (n, unit) => (n === 1 ? (units[unit] ?? unit).replace(/s$/, "") : (units[unit] ?? unit));
 
-/** An amount in a short form, without its unit. */
-export const brief = (value, unit) => (unit === "cost" ? digits(String(value)) : short(value));
+/** Formats an amount in a short form, without its unit. */
+export const shortNumber = (value, unit) => (unit === "cost" ? digits(String(value)) : short(value));
 
-/** An amount in full, with its unit. */
-export const amount = (value, unit) => (unit === "cost" ? moneyInFull(String(value)) : `${full(value)} ${counted(value, unit)}`);
+/** Formats an amount in full, with its unit. */
+export const amount = (value, unit) => (unit === "cost" ? moneyInFull(String(value)) : `${full(value)} ${nounOf(value, unit)}`);
 
-/** An amount in a short form, with its unit. */
-export const inBrief = (value, unit) => (unit === "cost" ? money(String(value)) : `${short(value)} ${counted(value, unit)}`);
+/** Formats an amount in a short form, with its unit. */
+export const shortAmount = (value, unit) => (unit === "cost" ? money(String(value)) : `${short(value)} ${nounOf(value, unit)}`);
 
-/** The unit in words. */
+/** Returns a unit in words. */
 export const unitWords = (unit) => (unit === "cost" ? `cost${code ? ` in ${code}` : ""}` : (units[unit] ?? unit));
 
 const per = { Hourly: "an hour", Daily: "a day", Weekly: "a week", Monthly: "a month", Yearly: "a year" };
 
-/** Says what a limit allows: "2,000 tokens a minute and 500,000 a day". */
+/** Describes what a limit allows: "2,000 tokens a minute and 500,000 a day". */
 export function describeLimit(l) {
   const words = [];
   if (Number(l.perMinute)) words.push(`${amount(l.perMinute, l.unit)} a minute${Number(l.burst) ? ` (burst ${amount(l.burst, l.unit)})` : ""}`);
@@ -78,8 +78,8 @@ export function describeLimit(l) {
   return words.join(" and ") || "no amount";
 }
 
-/** Says what each limit allows. */
+/** Describes each limit, with its name. */
 export const limitLines = (limits) => (limits?.length ? limits.map((l) => `${l.name}: ${describeLimit(l)}${l.shadow ? ", in shadow" : ""}`) : ["no limits"]);
 
-/** Says what limits allow, in one line. */
+/** Describes limits in one line. */
 export const describeLimits = (limits) => limitLines(limits).join("; ");

@@ -1,6 +1,6 @@
 // Requests to the gateway that served the page.
 
-/** A failed request; the message is for people. status 0: no answer of the gateway. */
+/** A failed request. Its message is for people. status 0: the gateway did not answer. */
 export class Refusal extends Error {
   constructor(status, message, { retry, code, errors } = {}) {
     super(message);
@@ -15,7 +15,7 @@ async function ask(path, options) {
   let response, text;
   try {
     response = await fetch(new URL(path, document.baseURI), { cache: "no-store", credentials: "omit", redirect: "error", referrerPolicy: "no-referrer", signal: AbortSignal.timeout(30_000), ...options });
-    text = await response.text(); // may break off, too
+    text = await response.text(); // fails if the answer breaks off
   } catch (error) {
     throw new Refusal(0, error.name === "TimeoutError" ? "The gateway didn't answer in 30 s." : "The gateway can't be reached.");
   }
@@ -29,11 +29,11 @@ async function ask(path, options) {
     const message = body?.detail ?? body?.message ?? `The gateway answered ${response.status}.`;
     throw new Refusal(response.status, message, { retry: Number(response.headers.get("Retry-After")) || undefined, code: body?.code, errors: body?.errors });
   }
-  if (text && body === undefined) throw new Refusal(0, "The answer isn't the gateway's."); // a proxy's page, for example
+  if (text && body === undefined) throw new Refusal(0, "This answer didn't come from the gateway."); // but from a proxy, for example
   return { body, etag: response.headers.get("ETag") };
 }
 
-/** A caller's requests: GET /usage with its own key. */
+/** Makes a caller's requests: GET /usage with its own key. */
 export class Caller {
   constructor(key) {
     this.key = key;
@@ -44,7 +44,11 @@ export class Caller {
   }
 }
 
-/** An operator's requests to /manage. */
+/** Returns the header with which a change is refused if the value that it is based on has
+ * changed since. */
+export const ifMatch = (value) => ({ "If-Match": `"${value.version}"` });
+
+/** Makes an operator's requests to /manage. */
 export class Operator {
   constructor(token) {
     this.token = token;
@@ -63,19 +67,19 @@ export class Operator {
     return (await this.ask("GET", `${path}${given.length ? `?${new URLSearchParams(given)}` : ""}`)).body;
   }
 
-  /** Returns all pages of a list, up to about most items. */
-  async all(path, query = {}, most = 5000) {
+  /** Returns the items of all pages of a list, or of as many pages as it takes for maxItems. */
+  async all(path, query = {}, maxItems = 5000) {
     const items = [];
     let after;
     do {
       const page = await this.get(path, { ...query, limit: 1000, after });
       items.push(...page.items);
       after = page.next;
-    } while (after && items.length < most);
+    } while (after && items.length < maxItems);
     return items;
   }
 
-  /** Returns the path of a subscription, as tier and group do of theirs. */
+  /** Returns the path of a subscription; tier and group do the same for theirs. */
   subscription(id) {
     return `/subscriptions/${encodeURIComponent(id)}`;
   }

@@ -1,5 +1,5 @@
-// Start here: signing in and out, choosing the view, and refreshing it.
-import { h, fill, second, announce } from "./dom.js";
+// Start reading here: this signs in and out, chooses the view, and refreshes it.
+import { h, fill, withSeconds, announce } from "./dom.js";
 import { Caller, Operator } from "./api.js";
 import { CallerView } from "./caller.js";
 import { OperatorView } from "./operator.js";
@@ -9,43 +9,44 @@ import { field } from "./fields.js";
 const main = document.getElementById("main");
 const live = document.getElementById("live");
 const who = document.getElementById("who");
-const leave = document.getElementById("leave");
+const signOutButton = document.getElementById("leave");
 
-/** Returns a browser storage, or a dummy if the browser denies it. */
-function keeps(where) {
+/** Returns a storage of the browser, or one that stores nothing if the browser denies it. */
+function storage(name) {
   try {
-    return window[where];
+    return window[name];
   } catch {
     return { getItem: () => null, setItem: () => {}, removeItem: () => {} };
   }
 }
 
-const tab = keeps("sessionStorage"), always = keeps("localStorage");
+const tabStorage = storage("sessionStorage"), lastingStorage = storage("localStorage");
 
-// A key or token is stored for this tab only, and only if its box is checked; else it is
-// in memory alone. A tab opened from this one, or duplicated from it, gets a copy.
-const kept = "tollgate.session";
+// The name under which a key or token is stored: for this tab only, and only if its box is
+// checked. Otherwise it is only in memory. A tab opened from this one, or duplicated from it,
+// gets a copy.
+const credentialName = "tollgate.session";
 let view = null;
 let timer = 0;
 
 function status(state, text) {
-  if (live.dataset.state !== state && text) announce(text); // only changes of state, not each refresh
+  if (live.dataset.state !== state && text) announce(text); // not each refresh
   live.dataset.state = state;
   live.textContent = text;
 }
 
 /** Refreshes the view repeatedly: less often after a failure, never while hidden. */
-async function look() {
+async function refresh() {
   clearTimeout(timer);
-  const mine = view;
-  if (!mine || document.hidden) return;
-  let pause = mine.pause;
+  const current = view;
+  if (!current || document.hidden) return;
+  let pause = current.pause;
   try {
-    await mine.look();
-    if (mine !== view) return;
-    status("on", `Live, ${second(Date.now())}`);
+    await current.load();
+    if (current !== view) return;
+    status("on", `Live, ${withSeconds(Date.now())}`);
   } catch (error) {
-    if (mine !== view) return;
+    if (current !== view) return;
     if (error.status === 401 || error.status === 403) {
       signOut(error.status === 403 ? error.message : "The key or token is no longer accepted.");
       return;
@@ -54,32 +55,33 @@ async function look() {
     status("off", error.status === undefined ? "The page failed." : error.message);
     if (error.status === undefined) console.error(error);
   }
-  timer = setTimeout(look, pause);
+  timer = setTimeout(refresh, pause);
 }
 
 function open(made, name) {
   view?.stop();
   view = made;
   who.textContent = name;
-  leave.hidden = false;
+  signOutButton.hidden = false;
   fill(main, made.element);
   main.focus();
-  look();
+  refresh();
 }
 
 function signOut(reason = "") {
-  tab.removeItem(kept);
+  tabStorage.removeItem(credentialName);
   view?.stop();
   view = null;
   clearTimeout(timer);
-  leave.hidden = true;
+  signOutButton.hidden = true;
   who.textContent = "";
   status("", "");
-  entry(reason);
+  showSignIn(reason);
 }
 
-/** Signs in as a caller or an operator. Throws the gateway's error. */
-async function enter(kind, secret) {
+/** Checks a key or token with the gateway, and returns a function that opens its view. Throws
+ * the gateway's error. */
+async function signIn(kind, secret) {
   if (kind === "caller") {
     const caller = new Caller(secret);
     const usage = await caller.usage(1);
@@ -95,7 +97,7 @@ const reasons = {
   operator: { 401: "This is neither the operator's key nor a valid token.", 404: "The operators' API is off: set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY." },
 };
 
-function signIn(kind, { title, about, label, button, hint }) {
+function signInForm(kind, { title, about, label, button, hint }) {
   const fault = h("p", { class: "fault", role: "alert" });
   const secret = h("input", { type: "password", name: "secret", required: true, autocomplete: "off", spellcheck: "false" });
   const keep = h("input", { type: "checkbox", name: "keep", checked: kind === "caller" });
@@ -108,8 +110,8 @@ function signIn(kind, { title, about, label, button, hint }) {
       if (!value) return secret.focus();
       go.disabled = true;
       try {
-        const show = await enter(kind, value);
-        if (keep.checked) tab.setItem(kept, JSON.stringify([kind, value]));
+        const show = await signIn(kind, value);
+        if (keep.checked) tabStorage.setItem(credentialName, JSON.stringify([kind, value]));
         show();
       } catch (error) {
         fault.textContent = reasons[kind][error.status] ?? error.message;
@@ -119,13 +121,13 @@ function signIn(kind, { title, about, label, button, hint }) {
     } }, field(label, secret, hint), h("label", { class: "check" }, keep, "Keep it until this tab is closed"), fault, go));
 }
 
-function entry(reason) {
+function showSignIn(reason) {
   fill(main, h("div", { class: "entry" },
     h("div", {}, h("h1", {}, "Token usage and limits"), h("p", { class: "sub" }, "What you enter is sent to this gateway only and kept in this tab: in memory, or across reloads if you choose so. Tabs that you then duplicate or open from this one get a copy.")),
     reason ? h("p", { class: "notice bad", role: "alert" }, reason) : null,
     h("div", { class: "cards" },
-      signIn("caller", { title: "My usage", about: "Your limits, what is left of them, and what your calls used.", label: "API key", button: "Show my usage", hint: "The key that your calls use. It begins with tg_." }),
-      signIn("operator", { title: "Operate", about: "Everybody's usage, subscriptions, keys and tiers.", label: "Entra ID token or operator key", button: "Operate",
+      signInForm("caller", { title: "My usage", about: "Your limits, what is left of them, and what your calls used.", label: "API key", button: "Show my usage", hint: "The key that your calls use. It begins with tg_." }),
+      signInForm("operator", { title: "Operate", about: "Everybody's usage, subscriptions, keys and tiers.", label: "Entra ID token or operator key", button: "Operate",
         hint: "az account get-access-token --resource <MANAGE_AUDIENCE> --query accessToken -o tsv" }))));
 }
 
@@ -140,9 +142,9 @@ function theme() {
     root.scheme = select.value || (dark.matches ? "dark" : "light");
     recolour();
   };
-  select.value = always.getItem("tollgate.theme") ?? "";
+  select.value = lastingStorage.getItem("tollgate.theme") ?? "";
   select.addEventListener("change", () => {
-    always.setItem("tollgate.theme", select.value);
+    lastingStorage.setItem("tollgate.theme", select.value);
     apply();
   });
   dark.addEventListener("change", apply);
@@ -150,8 +152,8 @@ function theme() {
 }
 
 theme();
-leave.addEventListener("click", () => signOut());
-document.addEventListener("visibilitychange", look);
-const before = JSON.parse(tab.getItem(kept) ?? "null");
-entry("");
-if (before) enter(...before).then((show) => show(), (error) => (error.status === 401 ? signOut("The key or token is no longer accepted.") : entry(error.message)));
+signOutButton.addEventListener("click", () => signOut());
+document.addEventListener("visibilitychange", refresh);
+const stored = JSON.parse(tabStorage.getItem(credentialName) ?? "null");
+showSignIn("");
+if (stored) signIn(...stored).then((show) => show(), (error) => (error.status === 401 ? signOut("The key or token is no longer accepted.") : showSignIn(error.message)));

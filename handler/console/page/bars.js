@@ -1,16 +1,17 @@
-// Limits as bars: what of each is used, held and left, and when it resets.
+// Draws limits as bars: how much of each is used, held and left, and when it resets.
 import { h, when, until, link } from "./dom.js";
-import { amount, inBrief, brief, unitWords } from "./amounts.js";
+import { amount, shortAmount, shortNumber, unitWords } from "./amounts.js";
 
 const MINUTE = 60_000;
 
 /** Words for a quota's running period. */
 export const periods = { Hourly: "This hour", Daily: "Today", Weekly: "This week", Monthly: "This month", Yearly: "This year" };
 
-/** The state of a window: a level for its colour, and the sign and words that say the same. */
+/** Returns the state of a window: a level, which selects its colour, and a sign and words with
+ * the same meaning. */
 export function stateOf(window, unit) {
   const limit = Number(window.limit), percent = limit > 0 ? Math.floor((100 * Number(window.used)) / limit) : 0;
-  if (Number(window.owed) > 0) return { level: "bad", sign: "▲", words: `Owes ${inBrief(window.owed, unit)}`, percent };
+  if (Number(window.owed) > 0) return { level: "bad", sign: "▲", words: `Owes ${shortAmount(window.owed, unit)}`, percent };
   if (Number(window.left) <= 0 && Number(window.held) > 0) return { level: "warn", sign: "!", words: "Rest is held", percent };
   if (Number(window.left) <= 0) return { level: "bad", sign: "✕", words: "Used up", percent };
   if (percent >= 80) return { level: "warn", sign: "!", words: `${percent}% used`, percent };
@@ -19,7 +20,7 @@ export function stateOf(window, unit) {
 
 const badge = (level, sign, words) => h("span", { class: `badge ${level}` }, h("span", { "aria-hidden": "true" }, `${sign} `), words);
 
-/** The bar of a window: what is used, then what is held. */
+/** Draws a window as a bar: what is used, then what is held. */
 export function bar(window, unit, label) {
   const limit = Number(window.limit), state = stateOf(window, unit);
   const share = (n) => (limit > 0 ? Math.max(0, (100 * Number(n)) / limit) : 0);
@@ -32,14 +33,14 @@ export function bar(window, unit, label) {
     "aria-valuetext": `${amount(window.used, unit)} of ${amount(window.limit, unit)} used, ${amount(window.held, unit)} held, ${amount(window.left, unit)} left${Number(window.owed) > 0 ? `, ${amount(window.owed, unit)} owed` : ""}` }, parts);
 }
 
-/** A window in a cell of a table: a bar and a short text. */
+/** Draws a window in a cell of a table: a bar and a short text. */
 export function smallBar(window, unit, label) {
   if (!window) return "–";
-  return h("div", {}, bar(window, unit, label), h("small", { class: "hint", title: `${amount(window.used, unit)} of ${amount(window.limit, unit)}` }, `${brief(window.used, unit)} of ${inBrief(window.limit, unit)}`));
+  return h("div", {}, bar(window, unit, label), h("small", { class: "hint", title: `${amount(window.used, unit)} of ${amount(window.limit, unit)}` }, `${shortNumber(window.used, unit)} of ${shortAmount(window.limit, unit)}`));
 }
 
 function windowRow(item, name, window) {
-  const state = stateOf(window, item.unit), pair = (text, value) => h("div", {}, h("dt", {}, text), h("dd", { title: amount(value, item.unit) }, brief(value, item.unit)));
+  const state = stateOf(window, item.unit), pair = (text, value) => h("div", {}, h("dt", {}, text), h("dd", { title: amount(value, item.unit) }, shortNumber(value, item.unit)));
   return h("div", { class: "window" },
     h("div", { class: "window-head" }, h("span", { class: "window-name" }, name), h("span", { class: "hint" }, `of ${amount(window.limit, item.unit)}`), item.idle ? h("span", { class: "badge" }, "No calls yet") : badge(state.level, state.sign, state.words)),
     bar(window, item.unit, `${item.name}${item.owner.group ? ` of group ${item.owner.group}` : ""}${item.parts ? ` of ${item.parts}` : ""}: ${name.toLowerCase()}`),
@@ -47,7 +48,7 @@ function windowRow(item, name, window) {
       window.resetAt ? h("div", {}, h("dt", {}, "Resets"), h("dd", {}, `${until(window.resetAt)}, ${when(window.resetAt)}`)) : null));
 }
 
-/** Says who has the limit, and what makes it other than usual. */
+/** Returns labels that say who has the limit, what it counts, and what is special about it. */
 function labels(item, linked) {
   const { tier, group } = item.owner, id = group ?? tier;
   const owner = id && [group ? "Group " : "Tier ", linked ? link(id, `#/${group ? "groups" : "tiers"}/${encodeURIComponent(id)}`) : id];
@@ -63,7 +64,7 @@ function labels(item, linked) {
   ].filter(Boolean);
 }
 
-/** One limit, with a bar for each of its windows. */
+/** Draws one limit, with a bar for each of its windows. */
 function limitBar(item, linked) {
   return h("li", { class: `limit-bar${item.shadow || item.gone ? " faint" : ""}` },
     h("div", { class: "limit-head" }, h("h3", { class: "limit-name" }, item.name), h("div", { class: "labels" }, labels(item, linked))),
@@ -71,7 +72,7 @@ function limitBar(item, linked) {
     h("div", { class: "windows" }, item.minute ? windowRow(item, "This minute", item.minute) : null, item.quota ? windowRow(item, periods[item.quotaPeriod] ?? "Quota", item.quota) : null));
 }
 
-/** A list of limits, those of which least is left first. Items: {name, unit, owner, shared,
+/** Draws a list of limits, those with least left first. Items: {name, unit, owner, shared,
  * shadow, models, parts, overridden, until, idle, gone, problem, minute, quota,
  * quotaPeriod}. linked: owners are links to their pages. */
 export function limitBars(items, linked = false, none = "Nothing is limited: there are no limits.") {
@@ -94,17 +95,19 @@ function partsOf(counter) {
   return rest.map((part) => part.split("=")).map(([kind, value]) => (value === undefined ? ["", read(kind)] : [read(kind), read(value)]));
 }
 
-/** The most counters of one limit that are shown: a limit for each address has thousands. */
-const mostCounters = 8;
+/** The most counters of one limit that are shown: a limit that counts by address has
+ * thousands. */
+const maxCounters = 8;
 
-const untouched = (l, unit) => ({
+/** Returns the windows of a limit whose counter doesn't exist yet. */
+const unusedWindows = (l, unit) => ({
   minute: Number(l.perMinute) ? { limit: l.perMinute, used: 0, held: 0, owed: 0, left: l.perMinute, resetAt: new Date(Math.ceil(Date.now() / MINUTE) * MINUTE).toISOString() } : undefined,
   quota: Number(l.quota) ? { limit: l.quota, used: 0, held: 0, owed: 0, left: l.quota } : undefined,
   quotaPeriod: l.period, unit,
 });
 
 /** Returns the items of an owner's limits, with the standings of their counters. of is the
- * subscription that is looked at, if it is one. */
+ * subscription that they are shown for, if they are shown for one. */
 export function itemsOf(limits, owner, standings, of, more = () => ({})) {
   const items = [];
   for (const l of limits ?? []) {
@@ -113,17 +116,17 @@ export function itemsOf(limits, owner, standings, of, more = () => ({})) {
     const mine = standings.filter((s) => s.limit.toLowerCase() === l.name.toLowerCase() && s.unit === l.unit && !s.gone && (own ? s.subscription && (!of || s.subscription === of.id) : owner.group ? s.group === owner.group : s.tier === owner.tier) &&
       partsOf(s.counter).every(([kind, value]) => !of || (kind === "subscription" ? value === of.id : kind !== "group" || value === (of.group ?? ""))));
     const base = { name: l.name, unit: l.unit, owner, models: l.models, shadow: l.shadow, shared: own || key.includes("{subscription}") ? "" : owner.group ? "Shared by the group" : "Shared by the tier", ...more(l) };
-    if (!mine.length) items.push({ ...base, ...untouched(l, l.unit), idle: true });
-    const fullest = mine.toSorted((a, b) => emptiest(a) - emptiest(b)).slice(0, mostCounters);
-    for (const s of fullest) {
+    if (!mine.length) items.push({ ...base, ...unusedWindows(l, l.unit), idle: true });
+    const shown = mine.toSorted((a, b) => leastLeft(a) - leastLeft(b)).slice(0, maxCounters);
+    for (const s of shown) {
       const whose = !of && s.subscription ? [["subscription", s.subscription]] : [];
       const parts = [...whose, ...partsOf(s.counter)].filter(([kind]) => kind !== "subscription" || !of).map(([kind, value]) => (kind ? `${kind} ${value || "(none)"}` : value)).join(", ");
       items.push({ ...base, parts, minute: s.minute, quota: s.quota, quotaPeriod: s.quotaPeriod, problem: s.problem });
     }
-    if (mine.length > fullest.length) items.at(-1).parts += `; ${mine.length - fullest.length} other counters have more left`;
+    if (mine.length > shown.length) items.at(-1).parts += `; ${mine.length - shown.length} other counters have more left`;
   }
   return items;
 }
 
-/** The smaller share that a counter has left of its minute and quota. */
-export const emptiest = (s) => Math.min(...[s.minute, s.quota].filter(Boolean).map((w) => (Number(w.limit) ? Number(w.left) / Number(w.limit) : 1)), 1);
+/** Returns the share that a counter has left of its minute or of its quota, whichever is less. */
+export const leastLeft = (s) => Math.min(...[s.minute, s.quota].filter(Boolean).map((w) => (Number(w.limit) ? Number(w.left) / Number(w.limit) : 1)), 1);

@@ -1,4 +1,4 @@
-// The caller's view: its limits and its usage.
+// The view of a caller: its limits and its usage.
 import { h, fill, short, full, tabs, announce } from "./dom.js";
 import { money, moneyInFull, useCurrency } from "./amounts.js";
 import { limitBars } from "./bars.js";
@@ -46,7 +46,7 @@ export class CallerView {
     this.pause = 3000;
   }
 
-  /** The parts of which the time is chosen. */
+  /** The parts that show the chosen time. */
   get timed() {
     return [this.sums, this.tokensPart, this.burndownPart, this.refusedPart];
   }
@@ -54,28 +54,28 @@ export class CallerView {
   choose(hours) {
     this.hours = hours;
     for (const part of this.timed) part.forget();
-    this.look().catch((error) => this.status("off", error.message));
+    this.load().catch((error) => this.status("off", error.message));
   }
 
-  async look() {
+  async load() {
     const hours = Number(this.hours);
-    const asked = this.caller.usage(hours);
-    const used = asked.then((usage) => {
-      if (usage.problem) throw new Error(usage.problem); // what was used isn't known: it isn't nothing
+    const answer = this.caller.usage(hours);
+    const used = answer.then((usage) => {
+      if (usage.problem) throw new Error(usage.problem); // the usage is unknown, which must not be shown as none
       return usage;
     });
     used.catch(() => {});
-    await asked.catch(async (error) => {
-      await all([this.limits, ...this.timed].map((part) => part.load(asked, () => {}))).catch(() => {});
+    await answer.catch(async (error) => {
+      await all([this.limits, ...this.timed].map((part) => part.load(answer, () => {}))).catch(() => {});
       throw error;
     });
-    await this.limits.load(asked, (usage) => this.showLimits(usage));
+    await this.limits.load(answer, (usage) => this.showLimits(usage));
     await all([
       this.sums.load(used, (usage) => this.showSums(usage)),
       this.tokensPart.load(used, (usage) => this.showTokens(usage, hours)),
       this.refusedPart.load(used, (usage) => this.refused.refusals(this.points(usage, hours))),
       this.burndownPart.load(used, (usage) => this.showQuota(usage, hours)),
-    ]).catch(() => {}); // the parts say it; the gateway has answered
+    ]).catch(() => {}); // each part shows its failure; the connection works
   }
 
   showLimits(usage) {
@@ -89,8 +89,9 @@ export class CallerView {
     this.announced = empty;
   }
 
-  /** Reports whether what the tier's limit named tokens counts is all that the caller uses. */
-  own(usage) {
+  /** Reports whether the tier's limit named tokens counts all of the caller's tokens and nobody
+   * else's. */
+  countsOwnTokens(usage) {
     const tokens = usage.limits.find((l) => l.tier && l.name.toLowerCase() === "tokens");
     return Boolean(tokens && !tokens.counted && !tokens.models);
   }
@@ -109,15 +110,15 @@ export class CallerView {
   showTokens(usage, hours) {
     const length = spans[hours], unit = names[length], points = this.points(usage, hours);
     this.tokens.element.querySelector("h2").textContent = `Tokens by ${unit}`;
-    this.tokens.tokens(points, usage.minute && this.own(usage) ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
+    this.tokens.tokens(points, usage.minute && this.countsOwnTokens(usage) ? usage.minute.limit * (length / MINUTE) : 0, inWords(points, unit));
     this.models.set(usage.models);
   }
 
-  /** What is left of the quota. Where others' calls or a part of the caller's count in it, what
-   * the caller used doesn't tell how it came to that. */
+  /** Shows what is left of the quota. The curve is computed from the caller's usage, so it is
+   * shown only if the quota counts exactly that. */
   showQuota(usage, hours) {
     if (!usage.quota) return;
-    const own = this.own(usage), now = Date.now(), begin = begins(usage.quota, now - hours * HOUR);
+    const own = this.countsOwnTokens(usage), now = Date.now(), begin = begins(usage.quota, now - hours * HOUR);
     const words = forecast(usage.quota, own ? recentTokens(usage.minutes, now) : undefined, now);
     this.burndown.plot.hidden = this.burndown.values.hidden = !own;
     if (own) this.burndown.burndown(leftOver(usage.minutes.filter((m) => new Date(m.minute) >= begin - MINUTE), usage.quota, begin, step(begin, now), now), words);
@@ -125,7 +126,7 @@ export class CallerView {
   }
 
   stop() {
-    this.status = () => {}; // requests in progress must not report any more
+    this.status = () => {}; // requests in progress must no longer report
     for (const chart of [this.tokens, this.refused, this.burndown]) chart.stop();
   }
 }

@@ -1,5 +1,5 @@
-// Charts, drawn by uPlot (vendor/). Each has a caption and a table of its values, for
-// users who can't see it.
+// Draws charts with uPlot (vendor/). Each has a caption and a table of its values, for users
+// who can't see it.
 import { h, fill, short, when, full, table } from "./dom.js";
 import { addUp, money } from "./amounts.js";
 
@@ -20,7 +20,7 @@ function resolved(name) {
 const bars = (width) => window.uPlot.paths.bars({ size: [0.82, width], radius: 0.15 });
 const stepped = () => window.uPlot.paths.stepped({ align: 1 });
 
-/** Kinds of series, by what they show. */
+/** The kinds of series, by name. */
 const kinds = {
   total: () => ({ label: "completion", fill: resolved("--completion"), stroke: resolved("--completion"), width: 0, paths: bars(40), points: { show: false } }),
   prompt: () => ({ label: "prompt", fill: resolved("--prompt"), stroke: resolved("--prompt"), width: 0, paths: bars(40), points: { show: false } }),
@@ -54,7 +54,7 @@ export class Chart {
     drawn.add(this);
   }
 
-  /** Shows points, oldest first: {at: milliseconds, …}; values are the series' numbers. */
+  /** Shows points, oldest first: {at: milliseconds, …}. values has the numbers of each series. */
   show(points, values, caption) {
     this.points = points;
     this.data = [points.map((p) => p.at / 1000), ...values];
@@ -119,14 +119,14 @@ export function recolour() {
   for (const chart of drawn) chart.draw();
 }
 
-/** Reports whether any of them cost anything. */
+/** Reports whether any of the spans cost anything. */
 export function costly(spans) {
   return spans.some((span) => Number(span.cost) > 0);
 }
 
 const columns = [["Prompt", (p) => p.promptTokens], ["Cached", (p) => p.cachedTokens], ["Completion", (p) => p.completionTokens], ["Reasoning", (p) => p.reasoningTokens], ["Tokens", (p) => p.totalTokens], ["Calls", (p) => p.calls], ["Refused", (p) => p.refused], ["Cost", (p) => p.cost, money, costly]];
 
-/** A chart of tokens by minute, hour or day, with the limit if there is one. */
+/** Draws tokens by minute, hour or day, with the limit if there is one. */
 export function tokensChart(title) {
   const chart = new Chart({ title, series: ["total", "prompt", "limit"], legend: [["prompt", "Prompt"], ["completion", "Completion"], ["limit line", "Limit"]], columns, empty: "No tokens were used in this time." });
   return Object.assign(chart, {
@@ -137,8 +137,7 @@ export function tokensChart(title) {
   });
 }
 
-/** A chart of refused calls, and on top of them those that a limit in shadow would have
- * refused. */
+/** Draws refused calls and, on top of them, calls that a limit in shadow would have refused. */
 export function refusalsChart(title) {
   const chart = new Chart({ title, series: ["shadowed", "refused"], legend: [["refused", "Refused"], ["shadowed", "Would have been refused"]], columns: [["Refused", (p) => p.refused], ["Would have been refused", (p) => p.shadowed]], low: true, empty: "No call was refused in this time." });
   return Object.assign(chart, {
@@ -159,7 +158,7 @@ function byLimit(points) {
   return named.length ? `: ${named.join(", ")}` : "";
 }
 
-/** A chart of what is left of a quota. */
+/** Draws what is left of a quota. */
 export function burndownChart(title) {
   const chart = new Chart({ title, series: ["left"], legend: [["left", "Quota left"]], columns: [["Left", (p) => p.left]], low: true, empty: "Nothing is left." });
   return Object.assign(chart, { burndown: (points, caption) => chart.show(points, [points.map((p) => p.left)], caption) });
@@ -171,13 +170,13 @@ const sum = (spans, name) => spans.reduce((total, span) => total + span[name], 0
 
 const nothing = () => ({ ...Object.fromEntries(counts.map((name) => [name, 0])), cost: "0" });
 
-/** Adds what a span counts to a sum. */
+/** Adds a span to a sum. */
 function add(total, span) {
   for (const name of counts) total[name] += span[name];
   if (Number(span.cost)) total.cost = addUp([total.cost, span.cost]);
 }
 
-/** Sums spans in consecutive buckets. length and times are in milliseconds. */
+/** Returns the sums of spans in consecutive buckets. length and times are in milliseconds. */
 export function buckets(spans, from, to, length) {
   const all = [];
   const byTime = new Map();
@@ -206,12 +205,12 @@ export function byModel(spans) {
   return [...models.values()].sort((a, b) => b.totalTokens - a.totalTokens);
 }
 
-/** A table of what was used of each model, and in all. */
+/** Returns a table of the usage of each model and the total. */
 export function modelTable() {
   const body = h("div");
   return Object.assign(h("details", {}, h("summary", {}, "By model"), body), {
     set(models) {
-      const total = { model: "In all", ...nothing() };
+      const total = { model: "Total", ...nothing() };
       for (const model of models) add(total, model);
       const rows = models.length > 1 ? [...models, total] : models;
       fill(body, rows.length === 0 ? h("p", { class: "hint" }, "No calls in this time.") : table("By model", [
@@ -223,16 +222,17 @@ export function modelTable() {
   });
 }
 
-/** A caption for a chart of tokens. */
+/** Returns the caption of a chart of tokens. */
 export function inWords(points, unit) {
   const total = sum(points, "totalTokens");
   const peak = points.reduce((best, p) => (p.totalTokens > best.totalTokens ? p : best), points[0]);
   if (!total) return "No tokens in this time. Times are UTC.";
   const article = unit === "hour" ? "an" : "a";
-  return `${short(total)} tokens in all${cost(points)}; most in ${article} ${unit}: ${short(peak.totalTokens)} at ${when(peak.at)}.`;
+  return `${short(total)} tokens in total${cost(points)}; most in ${article} ${unit}: ${short(peak.totalTokens)} at ${when(peak.at)}.`;
 }
 
-/** Says what spans cost, if anything, and what that lacks. */
+/** Returns what spans cost, in words, with the number of calls that the cost leaves out; empty
+ * if they cost nothing. */
 function cost(spans) {
   const unpriced = sum(spans, "unpriced");
   if (!costly(spans)) return "";

@@ -1,5 +1,5 @@
-// Dialogs. They are the browser's own, which handle the keyboard focus.
-import { h, fill, when, like } from "./dom.js";
+// Opens dialogs. They are the browser's own, which handle the keyboard focus.
+import { h, fill, when, findAgain } from "./dom.js";
 
 /** Shows a dialog until it is closed, then restores the focus, even if its element was
  * redrawn meanwhile. */
@@ -7,17 +7,17 @@ export function show(dialog) {
   const from = document.activeElement;
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (!from.isConnected) like(document, from)?.focus();
+    if (!from.isConnected) findAgain(document, from)?.focus();
   });
   document.body.append(dialog);
   dialog.showModal();
 }
 
-/** Opens a dialog with a form. send gets the form's values and does the work; if it throws,
- * the dialog shows the error, at the fields that it names if there are fields, and stays
- * open with all that was entered. Resolves to send's result, or to undefined if the dialog
- * was cancelled. keep: entries are dropped only after a warning. conflict(error, resolve,
- * again) returns what to show if another change came first. */
+/** Opens a dialog with a form. send gets the form's values and does the work. If it throws,
+ * the dialog stays open with all that was entered and shows the error: with fields, at the
+ * fields that the error names. Resolves to send's result, or to undefined if the dialog was
+ * cancelled. keep: entries are discarded only after a warning. conflict(error, resolve, again)
+ * returns what to show if another change came first. */
 export function form({ title, body, confirm, danger = false, cancel = true, wide = false, keep = false, fields, conflict, send }) {
   return new Promise((resolve) => {
     const fault = h("div", { class: "fault", role: "alert" });
@@ -27,7 +27,7 @@ export function form({ title, body, confirm, danger = false, cancel = true, wide
       if (!keep || !changed || warned) return event?.type === "click" ? dialog.close() : undefined;
       event.preventDefault();
       warned = true;
-      fault.textContent = "What you entered isn't saved. Do that again to drop it.";
+      fault.textContent = "What you entered isn't saved. Do that again to discard it.";
       return undefined;
     };
     const finish = (value) => {
@@ -42,17 +42,17 @@ export function form({ title, body, confirm, danger = false, cancel = true, wide
         finish((await send(Object.fromEntries(new FormData(inner)))) ?? true);
       } catch (error) {
         go.disabled = false;
-        await tell(error);
+        await showError(error);
       }
     };
-    const tell = async (error) => {
+    const showError = async (error) => {
       if (error.code === "stale" && conflict) {
         fill(fault, await conflict(error, finish, submit).catch((failed) => failed.message));
         fault.querySelector("button")?.focus();
         return;
       }
       const rest = fields && error.errors?.length ? fields.show(error.errors) : [error.message];
-      fault.textContent = rest.length ? rest.join(" ") : "Nothing was saved. Correct what is marked.";
+      fault.textContent = rest.length ? rest.join(" ") : "Nothing was saved. Correct the marked fields.";
     };
     const inner = h("form", { novalidate: true, oninput: () => { changed = true; warned = false; }, onsubmit: (event) => {
       event.preventDefault();

@@ -1,5 +1,5 @@
-// Elements, numbers and times. Text is always set as text, so that no name can become
-// markup.
+// Makes elements, and formats numbers and times. Text is always set as text, so that no name
+// can become markup.
 
 /** Makes an element: h("p", {class: "sub"}, "text", child). */
 export function h(tag, properties = {}, ...children) {
@@ -14,23 +14,24 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-const named = (button) => button.getAttribute("aria-label") ?? button.textContent;
+const nameOf = (button) => button.getAttribute("aria-label") ?? button.textContent;
 
 const focusable = "button, a[href]";
 
-/** Returns the button or link within an element that has the same name as an earlier one. */
-export const like = (within, control) => [...within.querySelectorAll(focusable)].find((b) => b.tagName === control.tagName && named(b) === named(control));
+/** Returns the button or link within an element that replaced an earlier one: it has the same
+ * name. */
+export const findAgain = (within, control) => [...within.querySelectorAll(focusable)].find((b) => b.tagName === control.tagName && nameOf(b) === nameOf(control));
 
 /** Replaces the content of an element. If one of its buttons or links had the focus, the new
- * one of the same name gets it, else the one in its place. */
+ * one of the same name gets it or, without one, the one at the same position. */
 export function fill(element, ...children) {
-  const held = document.activeElement, place = [...element.querySelectorAll(focusable)].indexOf(held);
+  const focused = document.activeElement, place = [...element.querySelectorAll(focusable)].indexOf(focused);
   element.replaceChildren(...children.flat().filter(Boolean));
-  if (place >= 0) (like(element, held) ?? element.querySelectorAll(focusable)[place])?.focus({ preventScroll: true });
+  if (place >= 0) (findAgain(element, focused) ?? element.querySelectorAll(focusable)[place])?.focus({ preventScroll: true });
   return element;
 }
 
-/** A link to another page of the console. */
+/** Makes a link to another page of the console. */
 export const link = (text, href, more = {}) => h("a", { href, ...more }, text);
 
 /** Announces a text to screen readers. */
@@ -40,8 +41,8 @@ export function announce(text) {
 
 const whole = new Intl.NumberFormat("en");
 
-/** A short form of a number: 9,999, 12.4k, 3.1M. It is truncated, not rounded, so that a
- * limit never looks reached before it is. */
+/** Formats a number in a short form: 9,999, 12.4k, 3.1M. It truncates, so that a limit never
+ * looks reached before it is. */
 export function short(n) {
   const size = Math.abs(n);
   if (size < 10_000) return whole.format(n);
@@ -51,24 +52,24 @@ export function short(n) {
   return whole.format(n);
 }
 
-/** A number in full. */
+/** Formats a number in full. */
 export const full = (n) => whole.format(n);
 
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
 const clockSeconds = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
 
-/** 14:03 UTC, with the day unless it is today. */
+/** Formats a time: 14:03 UTC, with the day unless it is today. */
 export function when(time) {
   const at = new Date(time);
   const hour = `${clock.format(at)} UTC`;
   return day.format(at) === day.format(new Date()) ? hour : `${day.format(at)}, ${hour}`;
 }
 
-/** 14:03:07 UTC. */
-export const second = (time) => `${clockSeconds.format(new Date(time))} UTC`;
+/** Formats the time of day with seconds: 14:03:07 UTC. */
+export const withSeconds = (time) => `${clockSeconds.format(new Date(time))} UTC`;
 
-/** How long until a time: "in 42 s", "in 3 h 5 min". */
+/** Formats how long it is until a time: "in 42 s", "in 3 h 5 min". */
 export function until(time) {
   const seconds = Math.max(0, Math.round((new Date(time) - Date.now()) / 1000));
   if (seconds < 60) return `in ${seconds} s`;
@@ -79,13 +80,13 @@ export function until(time) {
   return `in ${Math.round(hours / 24)} days`;
 }
 
-/** A choice as radio buttons that look like tabs. */
+/** Makes a choice of radio buttons that look like tabs. */
 export function tabs(label, name, choices, chosen, onchoose) {
   return h("fieldset", { class: "tabs", "aria-label": label, role: "radiogroup" }, Object.entries(choices).map(([value, text]) =>
     h("label", {}, h("input", { type: "radio", name, value, checked: value === chosen, onchange: () => onchoose(value) }), h("span", {}, text))));
 }
 
-/** A table. Each column: {name, class, cell(item)}. */
+/** Makes a table. Each column: {name, class, cell(item)}. */
 export function table(caption, columns, items, stack = true) {
   return h("div", { class: "scroll" }, h("table", { class: stack ? "stack" : "" },
     h("caption", { class: "hidden" }, caption),

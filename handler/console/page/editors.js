@@ -1,7 +1,8 @@
-// Dialogs that edit tiers, groups, subscriptions and prices. Each change carries the
-// version that it is based on. If another change came first, the operator is told what it
-// was, and chooses: nothing entered is lost.
+// Dialogs that edit tiers, groups, subscriptions and prices. Each change carries the version
+// that it is based on. If another change came first, the dialog shows it, and the operator
+// chooses between the two: nothing entered is lost.
 import { h } from "./dom.js";
+import { ifMatch } from "./api.js";
 import { describeLimits } from "./amounts.js";
 import { form } from "./dialogs.js";
 import { field, choice, check, box, Fields } from "./fields.js";
@@ -10,18 +11,19 @@ import { RulesForm, OverridesForm } from "./rulesform.js";
 
 const idHint = "1 to 63 of a-z, 0-9, '.', '_' and '-'. It can't be changed later.";
 
-/** Stands for the choice to edit what another operator made of it. */
+/** The field under which a form returns what another operator stored, if the operator chose to
+ * edit that. */
 const theirs = Symbol("theirs");
 
-/** Returns a form's conflict: what to show when another change came first. read reads what is
- * stored now, describe puts it in words, and based(current) makes it what the form's change
- * is based on. */
-export function conflictWith(read, describe, based) {
+/** Returns a form's conflict, which shows what is stored when another change came first. read
+ * returns what is stored now, describe returns that in words, and rebase(current) bases the
+ * form's change on it. */
+export function conflictWith(read, describe, rebase) {
   return async (error, finish, again) => {
     const current = await read();
-    return [h("p", {}, "Somebody else changed it meanwhile, so yours wasn't saved. Stored now:"), h("p", { class: "notice small" }, describe(current)),
-      h("div", { class: "ends" }, h("button", { type: "button", class: "quiet small", onclick: () => finish({ [theirs]: current }) }, "Drop mine, edit theirs"),
-        h("button", { type: "button", class: "danger small", onclick: () => { based(current); again(); } }, "Save mine over it"))];
+    return [h("p", {}, "Somebody else changed it in the meantime, so your change wasn't saved. Stored now:"), h("p", { class: "notice small" }, describe(current)),
+      h("div", { class: "ends" }, h("button", { type: "button", class: "quiet small", onclick: () => finish({ [theirs]: current }) }, "Discard mine, edit theirs"),
+        h("button", { type: "button", class: "danger small", onclick: () => { rebase(current); again(); } }, "Overwrite it with mine"))];
   };
 }
 
@@ -32,11 +34,10 @@ function typedId(control) {
   return id;
 }
 
-const ifMatch = (of) => ({ "If-Match": `"${of.version}"` });
 const created = { "If-None-Match": "*" };
 
-/** Edits with a dialog what read reads, undefined for something new; again and again while the
- * operator chooses what another one made of it. */
+/** Opens a dialog to edit what read returns or, without read, something new. It opens the
+ * dialog again each time the operator chooses to edit another operator's change instead. */
 async function edit(open, read) {
   for (let current = await read?.(); ;) {
     const done = await open(current);
@@ -62,7 +63,7 @@ export async function editTier(operator, tier) {
 
 const none = [["", "none"]];
 
-/** Creates a group, or changes it. groups are all there are. parent is chosen at first. */
+/** Creates a group, or changes it. groups are all groups; parent is the initial choice. */
 export async function editGroup(operator, group, groups, parent = "") {
   const done = await edit((of) => {
     const fields = new Fields(), id = fields.add("id", box("id")), name = fields.add("name", box("name", of?.name)), limits = new LimitsForm(fields, of?.limits, "group");
@@ -104,7 +105,7 @@ export async function editSubscription(operator, subscription, tiers, groups) {
 
 const rates = [["prompt", "Prompt", "0: free."], ["completion", "Completion", "Reasoning included. 0: free."], ["cached", "Cached prompt", "Empty: as the dearest prompt price."], ["cacheWrite", "Cache write", "Empty: as the dearest prompt price."], ["cacheWriteLong", "Cache write, an hour or longer", "Empty: as the dearest prompt price."]];
 
-/** Returns multipliers as lines, and reads them. */
+/** Write and read multipliers, one a line. */
 const lines = (multipliers) => Object.entries(multipliers ?? {}).map(([endpoint, by]) => `${endpoint}=${by}`).join("\n");
 const multipliersIn = (text) => Object.fromEntries(text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => line.split("=").map((part) => part.trim())).map(([endpoint, by = ""]) => [endpoint, by]));
 
@@ -117,7 +118,7 @@ export async function editPrice(operator, price, served, currency) {
     const model = fields.add("model", box("model", of?.model, { list: "served" })), from = fields.add("from", h("input", { type: "date", name: "from", value: of?.from ?? new Date().toISOString().slice(0, 10) }));
     const rate = Object.fromEntries(rates.map(([kind]) => [kind, fields.add(kind, box(kind, of?.[kind], { inputMode: "decimal" }))]));
     const multipliers = fields.add("multipliers", h("textarea", { name: "multipliers", rows: 2, spellcheck: "false" }, lines(of?.multipliers)));
-    const accept = of?.partial?.length ? check("Limits in cost go by this price all the same", "acceptPartial", of.acceptPartial) : null;
+    const accept = of?.partial?.length ? check("Limits in cost use this price anyway", "acceptPartial", of.acceptPartial) : null;
     const read = () => given({ ...Object.fromEntries(rates.map(([kind]) => [kind, rate[kind].value.trim() || undefined])), multipliers: multipliers.value.trim() ? multipliersIn(multipliers.value) : undefined,
       partial: of?.partial, acceptPartial: accept?.querySelector("input").checked || undefined, source: of?.source });
     const path = () => pathOf(stored ? of : { model: model.value.trim(), from: from.value });

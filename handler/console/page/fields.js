@@ -1,4 +1,4 @@
-// Controls of forms, and errors at the control that they are about.
+// Makes the controls of forms, and shows errors at the controls that they are about.
 import { h } from "./dom.js";
 
 let made = 0;
@@ -23,7 +23,7 @@ export function check(text, name, checked, more = {}) {
 /** Returns a text box for a number or a word. */
 export const box = (name, value = "", more = {}) => h("input", { type: "text", name, value: String(value), autocomplete: "off", spellcheck: "false", ...more });
 
-const plain = (path) => path.replace(/^overrides\./, "");
+const withoutOverrides = (path) => path.replace(/^overrides\./, "");
 
 /** The controls of a form by the fields of the API, whose errors are shown at them. */
 export class Fields {
@@ -31,18 +31,18 @@ export class Fields {
     this.controls = []; // [path(), control]
   }
 
-  /** Registers a control. path is the field's, or returns it if it depends on a name that
-   * users change. Returns the control. */
+  /** Registers and returns a control. path is the path of its field in the API, or a function
+   * that returns it if it depends on a name that users change. */
   add(path, control) {
     this.controls.push([typeof path === "string" ? () => path : path, control]);
     return control;
   }
 
-  /** Returns the control of a field or, without one, that of the field that has it. */
+  /** Returns the control of a field or, if it has none, of the field around it. */
   find(path) {
-    for (let wanted = plain(path); wanted; wanted = wanted.replace(/\.?[^.]*$/, "")) {
+    for (let wanted = withoutOverrides(path); wanted; wanted = wanted.replace(/\.?[^.]*$/, "")) {
       const shown = this.controls.filter(([, control]) => control.isConnected && !control.closest("[hidden]"));
-      const found = shown.find(([of]) => plain(of()) === wanted) ?? shown.find(([of]) => plain(of()).toLowerCase() === wanted.toLowerCase()); // names of limits ignore case
+      const found = shown.find(([of]) => withoutOverrides(of()) === wanted) ?? shown.find(([of]) => withoutOverrides(of()).toLowerCase() === wanted.toLowerCase()); // names of limits ignore case
       if (found) return found[1];
     }
     return undefined;
@@ -52,8 +52,8 @@ export class Fields {
     for (const [, control] of this.controls) unmark(control);
   }
 
-  /** Shows each error at its control, and puts the focus on the first. Returns what has no
-   * control, in words. */
+  /** Shows each error at its control, and puts the focus on the first. Returns the errors
+   * without a control, as sentences. */
   show(errors) {
     const rest = [], marked = [];
     for (const { field: path, problem, fix } of errors) {
@@ -73,14 +73,14 @@ const nameOf = (control) => control.labels?.[0]?.textContent ?? control.dataset.
 function mark(control, text) {
   const within = control.closest(".field") ?? control;
   control.id ||= `field-${(made += 1)}`;
-  const id = `${control.id}-fault`, known = document.getElementById(id);
-  if (known) {
-    known.textContent += ` ${text}`;
+  const id = `${control.id}-fault`, shown = document.getElementById(id);
+  if (shown) {
+    shown.textContent += ` ${text}`;
     return control;
   }
-  const said = h("small", { class: "fault", id }, text);
-  if (within === control) control.firstElementChild.after(said); // a group of controls: after its heading
-  else within.append(said);
+  const message = h("small", { class: "fault", id }, text);
+  if (within === control) control.firstElementChild.after(message); // a group of controls: after its heading
+  else within.append(message);
   if ("value" in control) {
     control.setAttribute("aria-invalid", "true");
     control.addEventListener("input", () => unmark(control), { once: true });

@@ -2,15 +2,15 @@
 import { h, fill, full, table } from "./dom.js";
 import { limitLines } from "./amounts.js";
 import { limitBars, itemsOf } from "./bars.js";
-import { Part, all } from "./part.js";
+import { Part } from "./part.js";
 import { UsageCharts, ranges, rangeTabs } from "./usage.js";
-import { Cadence, head, button, state, toGroup, between } from "./page.js";
+import { Cadence, head, button, state, groupLink, between } from "./page.js";
 import { subscriptionTable, readLists } from "./subscriptions.js";
 import { editGroup } from "./editors.js";
 import * as act from "./actions.js";
 
 /** Returns groups in the order of a tree, each with its depth. One whose parent is missing, or
- * that is its own ancestor, stands at the top. */
+ * that is its own ancestor, is at the top. */
 export function asTree(groups) {
   const below = Map.groupBy(groups, (g) => (groups.some((p) => p.id === g.parent) ? g.parent : "")), done = new Set(), rows = [];
   const add = (g, depth) => {
@@ -23,7 +23,7 @@ export function asTree(groups) {
   return rows;
 }
 
-/** The ids of a group and of those below it. */
+/** Returns the ids of a group and of the groups below it. */
 function idsBelow(groups, id) {
   const ids = new Set([id]);
   for (let size = 0; size !== ids.size;) {
@@ -33,14 +33,14 @@ function idsBelow(groups, id) {
   return ids;
 }
 
-/** A table of groups, in the order of a tree. */
-function groupTable(view, groups, everybody, all) {
+/** Makes a table of groups, which are in the order of a tree. */
+function groupTable(view, groups, subscriptions, all) {
   const top = Math.min(...groups.map((g) => g.depth));
   return table("Groups", [
-    { name: "Group", class: "name", cell: (g) => [h("span", { class: "depth", "data-depth": String(Math.min(g.depth - top, 4)) }, g.depth > top ? h("span", { "aria-hidden": "true" }, "└ ") : null, toGroup(g.id)), g.name ? h("small", {}, g.name) : null] },
+    { name: "Group", class: "name", cell: (g) => [h("span", { class: "depth", "data-depth": String(Math.min(g.depth - top, 4)) }, g.depth > top ? h("span", { "aria-hidden": "true" }, "└ ") : null, groupLink(g.id)), g.name ? h("small", {}, g.name) : null] },
     { name: "Parent", cell: (g) => g.parent || "–" },
     { name: "Limits", cell: (g) => limitLines(g.limits).map((line) => h("div", {}, line)) },
-    { name: "Subscriptions", class: "num", cell: (g) => { const below = idsBelow(all, g.id); return full(everybody.filter((s) => below.has(s.group)).length); } },
+    { name: "Subscriptions", class: "num", cell: (g) => { const below = idsBelow(all, g.id); return full(subscriptions.filter((s) => below.has(s.group)).length); } },
     { name: "State", cell: (g) => state(g) },
     { name: "Actions", class: "acts", cell: (g) => groupActions(view, g, all) },
   ], groups);
@@ -66,15 +66,12 @@ export class GroupsPage {
       h("section", { class: "card", "aria-label": "Groups" }, this.part.element));
   }
 
-  async look(now = false) {
+  async load(now = false) {
     if (!now && !this.cadence.due()) return;
-    await this.part.load(read(this.operator), ({ subscriptions, lists }) => {
+    await this.cadence.wait(this.part.load(read(this.operator), ({ subscriptions, lists }) => {
       this.groups = lists.groups;
       fill(this.list, this.groups.length ? groupTable(this.view, asTree(this.groups), subscriptions, this.groups) : h("p", { class: "hint" }, "There are no groups yet."));
-    }).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    }));
   }
 
   stop() {}
@@ -98,30 +95,24 @@ export class GroupPage {
       h("section", { class: "card", "aria-labelledby": "members-title" }, h("h2", { id: "members-title" }, "What is below it"), this.membersPart.element));
   }
 
-  async look(now = false) {
+  async load(now = false) {
     const group = this.operator.get(this.operator.group(this.id));
     const loads = [this.limitsPart.load(Promise.all([group, this.operator.all("/usage", { search: `${this.id}@` })]), ([g, standings]) => this.showLimits(g, standings))];
     if (now) this.cadence.again();
     if (this.cadence.due()) loads.push(this.charts.load(ranges[this.range]), this.membersPart.load(Promise.all([group, read(this.operator)]), ([g, all]) => this.showMembers(g, all)));
-    await all(loads).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    await this.cadence.wait(...loads);
   }
 
   choose(range) {
     this.range = range;
     this.charts.forget();
-    this.charts.load(ranges[range]).catch((error) => {
-      this.cadence.again();
-      this.view.status("off", error.message);
-    });
+    this.view.report(this.cadence.wait(this.charts.load(ranges[range])));
   }
 
   showLimits(group, standings) {
     const gone = standings.filter((s) => s.gone && s.group === this.id).map((s) => ({ ...s, name: s.limit, owner: {} }));
     fill(this.limits, limitBars([...itemsOf(group.limits, { group: this.id }, standings), ...gone], true, "The group has no limits."));
-    fill(this.about, between(" · ", [group.name, group.parent ? h("span", {}, "Part of ", toGroup(group.parent)) : "At the top", state(group)]));
+    fill(this.about, between(" · ", [group.name, group.parent ? h("span", {}, "Part of ", groupLink(group.parent)) : "At the top", state(group)]));
   }
 
   showMembers(group, { subscriptions, lists }) {

@@ -1,4 +1,4 @@
-// The operator's view: its pages, and what they share.
+// The view of an operator: its pages, and what they share.
 import { h, fill, announce, link } from "./dom.js";
 import { useCurrency } from "./amounts.js";
 import { OverviewPage } from "./overview.js";
@@ -11,47 +11,53 @@ import { ChangesPage } from "./changes.js";
 import { remove } from "./actions.js";
 import { form } from "./dialogs.js";
 
-/** The pages by the first part of the address after #/, with the page of one thing. */
+/** The pages by the first part of the address after #/: the title, the page of all, and the
+ * page of one. */
 const pages = {
   "": ["Overview", OverviewPage], subscriptions: ["Subscriptions", SubscriptionsPage, SubscriptionPage], groups: ["Groups", GroupsPage, GroupPage],
   tiers: ["Tiers", TiersPage, TierPage], prices: ["Prices", PricesPage], changes: ["Changes", ChangesPage],
 };
 
-/** The operator's view. Its pages have an element, look() that refreshes it, and stop(). */
+/** The view of an operator. Each page has an element, load() that refreshes it, and stop(). */
 export class OperatorView {
   constructor(operator, status) {
     Object.assign(this, { operator, status, pause: 5000 });
     this.nav = h("nav", { class: "pages", "aria-label": "Pages" });
     this.place = h("div", { class: "view" });
     this.element = h("div", { class: "view" }, this.nav, this.place);
-    this.moved = () => this.go(true);
-    addEventListener("hashchange", this.moved);
+    this.navigated = () => this.go(true);
+    addEventListener("hashchange", this.navigated);
     this.go(false);
   }
 
-  /** Shows the page that the address names. */
-  go(moved) {
+  /** Shows the page that the address names. navigated: the operator followed a link. */
+  go(navigated) {
     const hash = location.hash;
     if (this.page && hash && !hash.startsWith("#/")) return; // a link within the page
-    const [name = "", id] = hash.replace(/^#\/?/, "").split("/").map(readable);
+    const [name = "", id] = hash.replace(/^#\/?/, "").split("/").map(decoded);
     const [title, List, One] = pages[name] ?? pages[""];
     this.page?.stop();
     this.page = id && One ? new One(this, id) : new List(this);
     fill(this.nav, Object.entries(pages).map(([path, [text]]) => link(text, `#/${path}`, { "aria-current": text === title ? "page" : undefined })));
     this.place.replaceChildren(this.page.element);
     document.title = `${id && One ? `${id}, ` : ""}${title}: Tollgate`;
-    if (!moved) return;
+    if (!navigated) return;
     scrollTo(0, 0);
     const heading = this.place.querySelector("h1");
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
-    this.look().catch((error) => this.status("off", error.message));
+    this.report(this.load());
   }
 
-  async look() {
-    this.currency ??= this.operator.get("/prices/currency").then((c) => useCurrency(c.currency), () => { this.currency = undefined; }); // amounts are shown without it until it is known
+  /** Shows in the status if a load that the operator asked for fails. */
+  report(load) {
+    load.catch((error) => this.status("off", error.message));
+  }
+
+  async load() {
+    this.currency ??= this.operator.get("/prices/currency").then((c) => useCurrency(c.currency), () => { this.currency = undefined; }); // until it is read, amounts are shown without it
     await this.currency;
-    await this.page.look();
+    await this.page.load();
   }
 
   /** Runs an action in a dialog, then refreshes the page. */
@@ -59,22 +65,23 @@ export class OperatorView {
     await this.refresh(await this.attempt(action, ...args));
   }
 
-  /** Runs an action, unless another one is running. If what it needs can't be read, a dialog
-   * says so. */
+  /** Runs an action, unless another one is running. If the action fails before its dialog opens,
+   * a dialog shows the error. */
   async attempt(action, ...args) {
-    if (this.acting) return undefined; // a second click, before the dialog of the first is there
+    if (this.acting) return undefined; // a second click, before the dialog of the first opens
     this.acting = true;
     try {
       return await action(this.operator, ...args);
     } catch (error) {
-      await form({ title: "That can't be done now", confirm: "Close", cancel: false, body: h("p", { class: "fault", role: "alert" }, error.message), send: () => true });
+      await form({ title: "This can't be done now", confirm: "Close", cancel: false, body: h("p", { class: "fault", role: "alert" }, error.message), send: () => true });
       return undefined;
     } finally {
       this.acting = false;
     }
   }
 
-  /** Deletes a tier, group or subscription. Then its page gives way to that of all. */
+  /** Deletes a tier, group or subscription. If its own page is shown, the page of all replaces
+   * it. */
   async remove(kind, of) {
     const done = await this.attempt(remove, kind, of);
     if (done && location.hash === `#/${kind}s/${encodeURIComponent(of.id)}`) {
@@ -85,11 +92,11 @@ export class OperatorView {
     }
   }
 
-  /** Loads the page again, and announces what was done. */
+  /** Loads the page again. done: what to announce. */
   async refresh(done) {
-    try { // also after a cancelled dialog: another operator's change may be the reason
+    try { // also after a cancelled dialog: the operator may have seen that the page is out of date
       this.currency = undefined; // which the action may have set
-      await this.page.look(true);
+      await this.page.load(true);
       if (typeof done === "string") announce(done);
     } catch (error) {
       this.status("off", error.message);
@@ -97,15 +104,15 @@ export class OperatorView {
   }
 
   stop() {
-    this.status = () => {}; // requests in progress must not report any more
-    removeEventListener("hashchange", this.moved);
+    this.status = () => {}; // requests in progress must no longer report
+    removeEventListener("hashchange", this.navigated);
     this.page.stop();
     useCurrency("");
     document.title = "Tollgate";
   }
 }
 
-function readable(text) {
+function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {

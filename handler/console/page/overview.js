@@ -1,15 +1,15 @@
-// The operator's first page: what everybody uses now and used lately.
+// The operator's first page: what all subscriptions use now and used recently.
 import { h, fill, short, full, when, table } from "./dom.js";
 import { money } from "./amounts.js";
-import { smallBar, stateOf, emptiest } from "./bars.js";
+import { smallBar, stateOf, leastLeft } from "./bars.js";
 import { Part, all } from "./part.js";
 import { UsageCharts, ranges, rangeTabs, DAY } from "./usage.js";
 import { choice } from "./fields.js";
-import { Cadence, head, toSubscription } from "./page.js";
+import { Cadence, head, subscriptionLink } from "./page.js";
 
-/** The cell of a subscription's fullest limit. */
+/** Returns the cell with the limit of a subscription that has least left. */
 function fullest({ subscription, limits = [] }) {
-  const live = limits.filter((s) => !s.gone && (s.minute || s.quota)).toSorted((a, b) => emptiest(a) - emptiest(b));
+  const live = limits.filter((s) => !s.gone && (s.minute || s.quota)).toSorted((a, b) => leastLeft(a) - leastLeft(b));
   if (!live.length) return "–";
   const [s] = live, left = (w) => (w ? Number(w.left) / Number(w.limit) : 2);
   const [window, words] = left(s.minute) <= left(s.quota) ? [s.minute, "this minute"] : [s.quota, "quota"];
@@ -31,26 +31,20 @@ export class OverviewPage {
       h("div", { class: "cards" }, h("section", { class: "card", "aria-labelledby": "top-title" }, h("div", { class: "head" }, this.topTitle, h("label", { class: "order" }, h("span", {}, "By "), this.order)), this.topPart.element), this.charts.refusedCard));
   }
 
-  async look() {
+  async load() {
     const loads = [this.nowPart.load(this.operator.get("/usage/now"), (now) => this.showNow(now))];
-    if (this.cadence.due()) loads.push(this.lookBack());
-    await all(loads).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    if (this.cadence.due()) loads.push(this.loadUsage());
+    await this.cadence.wait(...loads);
   }
 
   choose(range) {
     this.range = range;
     this.charts.forget();
     this.topPart.forget();
-    this.lookBack().catch((error) => {
-      this.cadence.again();
-      this.view.status("off", error.message);
-    });
+    this.view.report(this.cadence.wait(this.loadUsage()));
   }
 
-  lookBack() {
+  loadUsage() {
     const range = ranges[this.range];
     return all([this.charts.load(range), this.topPart.load(this.operator.get("/usage/top", { from: range.from, n: 8, sort: this.order.value }), (top) => this.showTop(top))]);
   }
@@ -58,8 +52,8 @@ export class OverviewPage {
   showNow({ minute, last, full: atLimit, counters }) {
     const cost = Number(minute.cost) || Number(last.cost);
     fill(this.tiles, [["Tokens", "totalTokens"], ["Calls", "calls"], ["Refused", "refused"]].map(([name, count]) =>
-      h("div", { class: "tile" }, h("p", { class: "label" }, `${name} this minute`), h("div", { class: "big", title: full(minute[count]) }, short(minute[count])), h("p", { class: "hint" }, `so far; ${short(last[count])} in the last`))),
-    cost ? h("div", { class: "tile" }, h("p", { class: "label" }, "Cost this minute"), h("div", { class: "big" }, money(minute.cost)), h("p", { class: "hint" }, `so far; ${money(last.cost)} in the last`)) : null,
+      h("div", { class: "tile" }, h("p", { class: "label" }, `${name} this minute`), h("div", { class: "big", title: full(minute[count]) }, short(minute[count])), h("p", { class: "hint" }, `so far; ${short(last[count])} in the one before`))),
+    cost ? h("div", { class: "tile" }, h("p", { class: "label" }, "Cost this minute"), h("div", { class: "big" }, money(minute.cost)), h("p", { class: "hint" }, `so far; ${money(last.cost)} in the one before`)) : null,
     h("div", { class: "tile" }, h("p", { class: "label" }, "At or near a limit"), h("div", { class: "big", title: full(atLimit) }, short(atLimit)), h("p", { class: "hint" }, `of ${short(counters)} counters: at most 2% left`)));
   }
 
@@ -69,7 +63,7 @@ export class OverviewPage {
     const cost = Number(top.total.cost);
     this.order.querySelector("[value=cost]").hidden = !cost;
     fill(this.top, h("p", { class: "hint" }, `${full(top.active)} subscriptions made calls, by whole days${cost ? `, for ${money(top.total.cost)}` : ""}.${written}`), top.items.length === 0 ? null : table("Subscriptions that used most", [
-      { name: "Subscription", class: "name", cell: (s) => toSubscription(s.subscription) },
+      { name: "Subscription", class: "name", cell: (s) => subscriptionLink(s.subscription) },
       { name: "Tokens", class: "num", cell: (s) => short(s.totalTokens) },
       { name: "Calls", class: "num", cell: (s) => short(s.calls) },
       { name: "Refused", class: "num", cell: (s) => short(s.refused) },

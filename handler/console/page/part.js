@@ -1,8 +1,8 @@
-// Parts of the page that show an answer of the gateway.
-import { h, second } from "./dom.js";
+// Parts of a page that each show an answer of the gateway.
+import { h, withSeconds } from "./dom.js";
 
-/** A part that waits for an answer, shows it, and says so if it is slow or fails. It never
- * shows content of which nothing is known. */
+/** A part waits for an answer and shows it, or that it is slow or failed. Before the first
+ * answer it shows no content, so that nothing unknown looks like zero. */
 export class Part {
   constructor(...content) {
     this.waiting = h("div", { class: "waiting" }, h("span", {}, "Loading"));
@@ -11,40 +11,41 @@ export class Part {
     this.element = h("div", { class: "part", "aria-busy": "true" }, this.fault, this.waiting, this.content);
   }
 
-  /** Forgets what is shown, which belongs to another question. */
+  /** Hides what is shown, because the next answer will be about something else. */
   forget() {
-    this.known = undefined;
-    this.turn = undefined;
+    this.loadedAt = undefined;
+    this.latest = undefined;
     this.content.hidden = this.fault.hidden = true;
     this.waiting.hidden = false;
     this.waiting.firstChild.textContent = "Loading";
     this.element.setAttribute("aria-busy", "true");
   }
 
-  /** Shows the answer, unless a later question has been asked, and throws what went wrong. */
+  /** Waits for an answer and shows it, unless a later load or forget came first. Throws what went
+   * wrong. */
   async load(answer, show) {
-    const mine = (this.turn = {});
-    const slow = setTimeout(() => { if (mine === this.turn) this.waiting.firstChild.textContent = "Loading takes longer than usual"; }, 4000);
+    const mine = (this.latest = {});
+    const slow = setTimeout(() => { if (mine === this.latest) this.waiting.firstChild.textContent = "Loading takes longer than usual"; }, 4000);
     try {
-      const known = await answer;
-      if (mine !== this.turn) return;
+      const content = await answer;
+      if (mine !== this.latest) return;
       this.waiting.hidden = this.fault.hidden = true;
       this.content.hidden = false;
-      show(known);
-      this.known = Date.now();
+      show(content);
+      this.loadedAt = Date.now();
     } catch (error) {
-      if (mine === this.turn) this.fail(error);
+      if (mine === this.latest) this.fail(error);
       throw error;
     } finally {
       clearTimeout(slow);
-      if (mine === this.turn) this.element.removeAttribute("aria-busy");
+      if (mine === this.latest) this.element.removeAttribute("aria-busy");
     }
   }
 
   fail(error) {
     this.waiting.hidden = true;
     this.fault.hidden = false;
-    this.fault.textContent = this.known ? `Not up to date: this is from ${second(this.known)}. ${error.message}` : `This can't be shown. ${error.message}`;
+    this.fault.textContent = this.loadedAt ? `Not up to date: this is from ${withSeconds(this.loadedAt)}. ${error.message}` : `This can't be shown. ${error.message}`;
   }
 }
 

@@ -1,11 +1,12 @@
-// The page of prices: what models cost, and what is wrong with that.
+// The page of prices: what models cost, and what is wrong with their prices.
 import { h, fill, table } from "./dom.js";
-import { Part, all } from "./part.js";
+import { Part } from "./part.js";
 import { Cadence, head, button } from "./page.js";
 import { editPrice, editCurrency } from "./editors.js";
+import { ifMatch } from "./api.js";
 import { form } from "./dialogs.js";
 
-/** The kinds of findings because of which limits in cost refuse calls. */
+/** The kinds of findings that make limits in cost refuse calls. */
 const wrong = ["currency", "unpriced", "unreadable", "partial"];
 
 const rates = [["Prompt", "prompt"], ["Cached", "cached"], ["Cache write", "cacheWrite"], ["Write, an hour or longer", "cacheWriteLong"], ["Completion", "completion"]];
@@ -13,8 +14,8 @@ const rates = [["Prompt", "prompt"], ["Cached", "cached"], ["Cache write", "cach
 async function remove(operator, price) {
   const done = await form({
     title: `Delete the price of ${price.model} from ${price.from}?`, confirm: "Delete", danger: true,
-    body: h("p", {}, "The price before goes on. Without one, limits in cost refuse calls of the model. What was priced stays."),
-    send: () => operator.ask("DELETE", `/prices/${encodeURIComponent(price.model)}/${encodeURIComponent(price.from)}`, undefined, { "If-Match": `"${price.version}"` }),
+    body: h("p", {}, "The price before it takes effect again. Without one, limits in cost refuse calls of the model. Recorded costs stay."),
+    send: () => operator.ask("DELETE", `/prices/${encodeURIComponent(price.model)}/${encodeURIComponent(price.from)}`, undefined, ifMatch(price)),
   });
   return done && `The price of ${price.model} from ${price.from} was deleted.`;
 }
@@ -36,20 +37,17 @@ export class PricesPage {
     return this.view.act(editPrice, price, this.served, this.stored.currency);
   }
 
-  async look(now = false) {
+  async load(now = false) {
     if (!now && !this.cadence.due()) return;
-    await all([
+    await this.cadence.wait(
       this.checkPart.load(this.operator.get("/prices/check"), (check) => this.showFindings(check)),
       this.listPart.load(Promise.all([this.operator.all("/prices"), this.operator.get("/prices/currency")]), ([prices, stored]) => this.show(prices, stored)),
-    ]).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    );
   }
 
   showFindings({ items, served }) {
     this.served = served;
-    const badge = (f) => (wrong.includes(f.kind) ? h("span", { class: "badge bad" }, "✕ Refused under a limit in cost") : h("span", { class: "badge warn" }, "! To know"));
+    const badge = (f) => (wrong.includes(f.kind) ? h("span", { class: "badge bad" }, "✕ Refused under a limit in cost") : h("span", { class: "badge warn" }, "! Note"));
     fill(this.findings, items.length === 0 ? h("p", { class: "hint" }, "All served models have a price that can be used.") : table("Findings", [
       { name: "Model", class: "name", cell: (f) => f.model || "All" },
       { name: "What", cell: (f) => h("span", {}, `${f.problem[0].toUpperCase()}${f.problem.slice(1)}. `, h("span", { class: "hint" }, `To fix it, ${f.fix}.`)) },
@@ -64,7 +62,7 @@ export class PricesPage {
     const today = new Date().toISOString().slice(0, 10), now = (p) => p.from <= today && !prices.some((q) => q.model === p.model && q.from > p.from && q.from <= today);
     fill(this.list, prices.length === 0 ? h("p", { class: "hint" }, "No model has a price yet. Set them here, or with tollgate price import.") : table("Prices", [
       { name: "Model", class: "name", cell: (p) => [p.model, p.source ? h("small", {}, p.source) : null] },
-      { name: "From", cell: (p) => [p.from, " ", now(p) ? h("span", { class: "badge good" }, "In effect") : p.from > today ? h("span", { class: "badge" }, "Later") : h("span", { class: "badge" }, "Over")] },
+      { name: "From", cell: (p) => [p.from, " ", now(p) ? h("span", { class: "badge good" }, "In effect") : p.from > today ? h("span", { class: "badge" }, "Future") : h("span", { class: "badge" }, "Past")] },
       ...rates.map(([name, kind]) => ({ name, class: "num", cell: (p) => p[kind] ?? "–" })),
       { name: "Notes", cell: (p) => [p.unreadable ? h("span", { class: "fault" }, p.unreadable) : null, Object.entries(p.multipliers ?? {}).map(([endpoint, by]) => `× ${by} at ${endpoint}`).join(", "), p.partial?.length ? ` More at ${p.partial.join(", ")}${p.acceptPartial ? ", accepted" : ""}` : null].filter(Boolean) },
       { name: "Actions", class: "acts", cell: (p) => [button("Change", `Change the price of ${p.model} from ${p.from}`, () => this.edit(p)), button("Delete", `Delete the price of ${p.model} from ${p.from}`, () => this.view.act(remove, p), "revoke")] },

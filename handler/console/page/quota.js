@@ -1,15 +1,15 @@
-// What is left of a quota, and for how long.
+// Computes what is left of a quota, and how long it lasts.
 import { short, when } from "./dom.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
-/** The time that a recent pace is of, in milliseconds. */
+/** The time over which the recent pace is measured, in milliseconds. */
 export const RECENT = 15 * MINUTE;
 
 const time = (text) => new Date(text).getTime();
 
-/** Says how long a quota lasts, at the faster of two paces: the period's and that of the
- * last 15 minutes, in which recent tokens were used. undefined if that isn't known. */
+/** Says how long a quota lasts at the faster of two paces: the period's, and that of the last
+ * 15 minutes. recent is the number of tokens used in those; undefined if it is unknown. */
 export function forecast(quota, recent, now = Date.now()) {
   const resets = time(quota.resetAt), started = time(quota.startedAt);
   if (quota.left <= 0) return quota.held > 0 ? `Gateways hold the last ${short(quota.held)} tokens; the quota resets ${when(resets)}.` : `Used up until ${when(resets)}.`;
@@ -27,11 +27,11 @@ export const recentTokens = (minutes, now = Date.now()) =>
 /** Returns when a curve of what is left begins: with the range, or at the last reset. */
 export const begins = (quota, from) => Math.max(from, time(quota.startedAt));
 
-/** Returns the length of the steps of a curve that begins then. */
+/** Returns the length of the steps of a curve that begins at a time. */
 export const step = (begin, now = Date.now()) => (now - begin <= 3 * HOUR ? MINUTE : now - begin <= DAY ? 15 * MINUTE : now - begin <= 7 * DAY ? HOUR : DAY);
 
-/** Returns what was left at the beginning of each step and is left now, reckoned back from
- * now. spans hold the usage since the period began. */
+/** Returns what was left at the beginning of each step and is left now. It is computed backwards
+ * from now. spans hold the usage since the period began. */
 export function leftOver(spans, quota, begin, length, now = Date.now()) {
   const used = new Map();
   for (const span of spans) {

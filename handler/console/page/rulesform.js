@@ -1,4 +1,4 @@
-// The form of a tier's other rules, and of a subscription's overrides.
+// The forms of a tier's rules other than limits, and of a subscription's overrides.
 import { h, fill } from "./dom.js";
 import { describeLimit } from "./amounts.js";
 import { field, choice, box } from "./fields.js";
@@ -8,28 +8,28 @@ const reserves = [["none", "one token; the call is charged afterwards"], ["promp
 const storeDown = [["degrade", "each gateway goes on with its share"], ["closed", "refuse with 503"], ["open", "let everything pass"]];
 const stored = [["refuse", "refuse calls that name conversations, files and the like"], ["allow", "allow them: callers share what the endpoints keep"]];
 
-/** The form of rules other than limits. of: the tier's rules, if these override them. */
+/** The form of rules other than limits. of: the tier, if the rules override its own. */
 export class RulesForm {
   constructor(fields, rules, of) {
-    const usual = (name) => (of ? `as the tier: ${of[name] ?? "the default"}` : "the default");
-    const pick = (name, choices) => fields.add(name, choice("", [["", usual(name)], ...choices.map(([value, text]) => [value, `${value}: ${text}`])], rules[name] ?? ""));
+    const unset = (name) => (of ? `same as the tier: ${of[name] ?? "the default"}` : "the default");
+    const pick = (name, choices) => fields.add(name, choice("", [["", unset(name)], ...choices.map(([value, text]) => [value, `${value}: ${text}`])], rules[name] ?? ""));
     const text = (name, shown, none, more = {}) => fields.add(name, box("", shown, of ? { ...more, placeholder: String(of[name] ?? none) } : more));
     this.controls = {
       reserve: pick("reserve", reserves), onStoreDown: pick("onStoreDown", storeDown), storedContent: pick("storedContent", stored),
-      shadow: fields.add("shadow", choice("", [["", of ? `as the tier: ${of.shadow ? "yes" : "no"}` : "no"], ["true", "yes: no limit ever refuses"], ...(of ? [["false", "no"]] : [])], rules.shadow === undefined ? "" : String(rules.shadow))),
+      shadow: fields.add("shadow", choice("", [["", of ? `same as the tier: ${of.shadow ? "yes" : "no"}` : "no"], ["true", "yes: no limit ever refuses"], ...(of ? [["false", "no"]] : [])], rules.shadow === undefined ? "" : String(rules.shadow))),
       maxCompletionTokens: text("maxCompletionTokens", rules.maxCompletionTokens, "none", { inputMode: "numeric" }),
       maxConcurrent: text("maxConcurrent", rules.maxConcurrent, "100", { inputMode: "numeric" }),
       maxWait: text("maxWait", rules.maxWait, "0s"),
       models: fields.add("models", box("", rules.models?.join(", "), of ? { placeholder: of.models?.join(", ") || "all" } : {})),
     };
-    const c = this.controls, same = of ? "Empty: as the tier." : "";
+    const c = this.controls, same = of ? "Empty: same as the tier." : "";
     this.given = Object.keys(rules).some((name) => name in c);
-    this.element = h("div", { class: "grid" }, field("Reserve", c.reserve), field("All limits in shadow", c.shadow), field("Max completion tokens", c.maxCompletionTokens, same || "The cap of calls that set none. Empty: no cap."),
+    this.element = h("div", { class: "grid" }, field("Reserve", c.reserve), field("All limits in shadow", c.shadow), field("Max completion tokens", c.maxCompletionTokens, same || "The cap for calls that set none. Empty: no cap."),
       field("Max wait", c.maxWait, same || "How long a call may queue, such as 2s. Empty: not at all."), field("Max concurrent calls", c.maxConcurrent, same || "On one gateway. Empty: 100. 0: any number."),
-      field("Models", c.models, same || "Those that calls may name, with commas. Empty: all."), field("While counters can't be reached", c.onStoreDown), field("Stored content", c.storedContent));
+      field("Models", c.models, same || "Those that calls may name, separated by commas. Empty: all."), field("While counters can't be reached", c.onStoreDown), field("Stored content", c.storedContent));
   }
 
-  /** Returns the values typed; null where there is none. */
+  /** Returns the values typed; null for empty controls. */
   read() {
     const c = this.controls;
     return {
@@ -39,8 +39,8 @@ export class RulesForm {
   }
 }
 
-/** A time in the form of a control for times, in UTC. */
-const local = (time) => (time ? new Date(time).toISOString().slice(0, 16) : "");
+/** Formats a time as a control for times takes it, in UTC. */
+const inputTime = (time) => (time ? new Date(time).toISOString().slice(0, 16) : "");
 
 /** The form of an override of one limit. */
 class OverrideForm {
@@ -48,11 +48,11 @@ class OverrideForm {
     const path = () => `limits.${name}`;
     Object.assign(this, { name, unit: limit?.unit });
     this.values = new LimitValues(fields, path, override, limit ?? {}, "With {subscription}, where the tier's has none.");
-    this.until = fields.add(() => `${path()}.until`, h("input", { type: "datetime-local", value: local(override.until) }));
-    this.shadow = fields.add(() => `${path()}.shadow`, choice("", [["", `as the tier's: ${limit?.shadow ? "yes" : "no"}`], ["true", "yes: never refuses"], ["false", "no"]], override.shadow === undefined ? "" : String(override.shadow)));
+    this.until = fields.add(() => `${path()}.until`, h("input", { type: "datetime-local", value: inputTime(override.until) }));
+    this.shadow = fields.add(() => `${path()}.shadow`, choice("", [["", `same as the tier's: ${limit?.shadow ? "yes" : "no"}`], ["true", "yes: never refuses"], ["false", "no"]], override.shadow === undefined ? "" : String(override.shadow)));
     const given = Object.keys(override).length > 1;
     this.element = h("details", { class: "more", open: given }, h("summary", {}, `${name}: ${limit ? describeLimit(limit) : "the tier has no limit of this name"}${given ? ", overridden" : ""}`),
-      h("div", { class: "content" }, this.values.main, h("div", { class: "grid" }, field("Until (UTC)", this.until, "When the override ends by itself. Empty: for good."), field("In shadow", this.shadow)), this.values.more));
+      h("div", { class: "content" }, this.values.main, h("div", { class: "grid" }, field("Until (UTC)", this.until, "When the override ends by itself. Empty: never."), field("In shadow", this.shadow)), this.values.more));
     this.element.dataset.name = `The limit ${name}`;
     fields.add(path, this.element);
     this.before = override.until;
@@ -63,7 +63,7 @@ class OverrideForm {
     const values = this.values.read(this.unit);
     if (this.shadow.value) values.shadow = this.shadow.value === "true";
     const typed = this.until.value;
-    if (typed) values.until = this.before && local(this.before) === typed ? this.before : `${typed}:00Z`;
+    if (typed) values.until = this.before && inputTime(this.before) === typed ? this.before : `${typed}:00Z`;
     return Object.values(values).some((value) => value !== undefined) ? { name: this.name, ...values } : undefined;
   }
 }

@@ -1,11 +1,11 @@
-// The page of one subscription: its limits, what it used, and what can be done with it.
+// The page of one subscription: its limits, its usage, and the actions on it.
 import { h, fill } from "./dom.js";
 import { burndownChart } from "./chart.js";
 import { limitBars, itemsOf } from "./bars.js";
 import { Part, all } from "./part.js";
 import { forecast, recentTokens, begins, step, leftOver } from "./quota.js";
 import { UsageCharts, ranges, rangeTabs, MINUTE, HOUR, DAY } from "./usage.js";
-import { Cadence, head, button, state, toGroup, toTier, between } from "./page.js";
+import { Cadence, head, button, state, groupLink, tierLink, between } from "./page.js";
 import { readLists, subscriptionActions } from "./subscriptions.js";
 
 export class SubscriptionPage {
@@ -25,30 +25,24 @@ export class SubscriptionPage {
       this.charts.tokensCard, h("div", { class: "cards" }, this.quotaCard, this.charts.refusedCard));
   }
 
-  async look(now = false) {
+  async load(now = false) {
     if (now) this.cadence.again();
     const due = this.cadence.due();
     if (due) this.lists = undefined;
-    const known = this.readLimits();
-    const loads = [this.limitsPart.load(known, (limits) => this.showLimits(limits))];
-    if (due) loads.push(this.lookBack(known));
-    await all(loads).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    const limits = this.readLimits();
+    const loads = [this.limitsPart.load(limits, (limits) => this.showLimits(limits))];
+    if (due) loads.push(this.loadUsage(limits));
+    await this.cadence.wait(...loads);
   }
 
   choose(range) {
     this.range = range;
     this.charts.forget();
     this.quotaPart.forget();
-    this.lookBack(this.readLimits()).catch((error) => {
-      this.cadence.again();
-      this.view.status("off", error.message);
-    });
+    this.view.report(this.cadence.wait(this.loadUsage(this.readLimits())));
   }
 
-  /** Reads the subscription, what it refers to, and the counters that its calls count in. */
+  /** Reads the subscription, what it refers to, and the counters that its calls are charged to. */
   async readLimits() {
     const [account, lists] = await Promise.all([this.operator.get(this.operator.subscription(this.id)), this.lists ?? readLists(this.operator)]);
     this.lists = lists;
@@ -66,21 +60,22 @@ export class SubscriptionPage {
     const gone = standings.filter((s) => s.gone && s.subscription === this.id).map((s) => ({ ...s, name: s.limit, owner: {} }));
     fill(this.limits, limitBars([...own, ...above, ...gone], true));
     const suspended = groups.find((g) => g.suspended);
-    fill(this.about, between(" · ", [account.name, h("span", {}, "Tier ", toTier(account.tier)), groups.length ? h("span", {}, "Group ", between(" in ", groups.map((g) => toGroup(g.id)))) : "No group", state(account), suspended && !account.suspended ? h("span", { class: "badge bad" }, `Its group ${suspended.id} is suspended`) : null]));
+    fill(this.about, between(" · ", [account.name, h("span", {}, "Tier ", tierLink(account.tier)), groups.length ? h("span", {}, "Group ", between(" in ", groups.map((g) => groupLink(g.id)))) : "No group", state(account), suspended && !account.suspended ? h("span", { class: "badge bad" }, `Its group ${suspended.id} is suspended`) : null]));
     fill(this.acts, subscriptionActions(this.view, account, lists), button("Delete", `Delete ${account.id}`, () => this.view.remove("subscription", account), "revoke"));
   }
 
-  lookBack(known) {
+  loadUsage(limits) {
     const range = ranges[this.range];
-    const own = known.then(({ standings }) => standings.find((s) => s.subscription === this.id && s.limit === "tokens" && s.unit === "tokens" && !s.counter.slice(`${this.id}/`.length).includes("/") && !s.gone));
+    const own = limits.then(({ standings }) => standings.find((s) => s.subscription === this.id && s.limit === "tokens" && s.unit === "tokens" && !s.counter.slice(`${this.id}/`.length).includes("/") && !s.gone));
     return all([
       this.charts.load(range, own.then((s) => s?.minute?.limit ?? 0)),
       this.quotaPart.load(this.left(own), (left) => this.showLeft(left)),
     ]);
   }
 
-  /** Returns what is left of the quota of the subscription's own limit in tokens, and what was
-   * used of it since it began, in the range; undefined without such a quota. */
+  /** Returns what the chart of the quota shows: the quota of the subscription's own limit in
+   * tokens, and its usage in the range, since the period began at the earliest; undefined
+   * without such a quota. */
   async left(standing) {
     const quota = (await standing)?.quota;
     if (!quota) return undefined;

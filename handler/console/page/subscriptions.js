@@ -1,15 +1,15 @@
-// The page of all subscriptions.
+// The page of all subscriptions, and what other pages need to list them.
 import { h, fill, full, when, table } from "./dom.js";
 import { Part } from "./part.js";
 import { field } from "./fields.js";
-import { Cadence, head, button, state, toSubscription, toGroup, toTier } from "./page.js";
+import { Cadence, head, button, state, subscriptionLink, groupLink, tierLink } from "./page.js";
 import { editSubscription } from "./editors.js";
 import * as act from "./actions.js";
 
 /** The most rows that a list shows. */
-const most = 100;
+const maxRows = 100;
 
-/** Buttons for what is done with a subscription. read returns it with its latest version. */
+/** Makes the buttons for the actions on a subscription. */
 export function subscriptionActions(view, s, lists) {
   return [
     button("Edit", `Edit ${s.id}`, () => view.act(editSubscription, s, lists.tiers, lists.groups)),
@@ -18,19 +18,19 @@ export function subscriptionActions(view, s, lists) {
   ];
 }
 
-/** A table of subscriptions. */
+/** Makes a table of subscriptions. without: the name of a column to leave out. */
 export function subscriptionTable(view, subscriptions, lists, without = "") {
   return table("Subscriptions", [
-    { name: "Subscription", class: "name", cell: (s) => [toSubscription(s.id), s.name ? h("small", {}, s.name) : null] },
-    { name: "Tier", cell: (s) => [toTier(s.tier), s.overrides ? h("span", { class: "hint" }, " with overrides") : null] },
-    { name: "Group", cell: (s) => (s.group ? toGroup(s.group) : "–") },
+    { name: "Subscription", class: "name", cell: (s) => [subscriptionLink(s.id), s.name ? h("small", {}, s.name) : null] },
+    { name: "Tier", cell: (s) => [tierLink(s.tier), s.overrides ? h("span", { class: "hint" }, " with overrides") : null] },
+    { name: "Group", cell: (s) => (s.group ? groupLink(s.group) : "–") },
     { name: "State", cell: (s) => state(s) },
     { name: "Created", cell: (s) => (s.created ? when(s.created) : "–") },
     { name: "Actions", class: "acts", cell: (s) => subscriptionActions(view, s, lists) },
-  ].filter((column) => column.name !== without), subscriptions.slice(0, most));
+  ].filter((column) => column.name !== without), subscriptions.slice(0, maxRows));
 }
 
-/** Reads what subscriptions refer to. */
+/** Reads the tiers and groups that subscriptions may refer to. */
 export const readLists = async (operator) => {
   const [tiers, groups] = await Promise.all([operator.all("/tiers"), operator.all("/groups")]);
   return { tiers, groups };
@@ -50,15 +50,12 @@ export class SubscriptionsPage {
       h("section", { class: "card", "aria-label": "Subscriptions" }, this.part.element));
   }
 
-  async look(now = false) {
+  async load(now = false) {
     if (!now && !this.cadence.due()) return;
-    await this.part.load(Promise.all([this.operator.all("/subscriptions"), readLists(this.operator)]), ([all, lists]) => {
+    await this.cadence.wait(this.part.load(Promise.all([this.operator.all("/subscriptions"), readLists(this.operator)]), ([all, lists]) => {
       Object.assign(this, { all, lists });
       this.show();
-    }).catch((error) => {
-      this.cadence.again();
-      throw error;
-    });
+    }));
   }
 
   show() {
@@ -67,7 +64,7 @@ export class SubscriptionsPage {
     fill(this.ofTier, options(this.lists.tiers, tier));
     fill(this.ofGroup, options(this.lists.groups, group));
     const found = this.all.filter((s) => (!search || `${s.id} ${s.name ?? ""}`.toLowerCase().includes(search)) && (!tier || s.tier === tier) && (!group || s.group === group) && (!this.state.value || Boolean(s.suspended) === (this.state.value === "suspended")));
-    this.count.textContent = `${full(found.length)} of ${full(this.all.length)} subscriptions${found.length > most ? `; the first ${most} are shown, search for others` : ""}`;
+    this.count.textContent = `${full(found.length)} of ${full(this.all.length)} subscriptions${found.length > maxRows ? `; the first ${maxRows} are shown, search for others` : ""}`;
     fill(this.list, found.length === 0 ? h("p", { class: "hint" }, this.all.length ? "No subscription matches." : "There are no subscriptions yet.") : subscriptionTable(this.view, found, this.lists));
   }
 

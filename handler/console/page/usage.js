@@ -1,4 +1,4 @@
-// What was used, as charts: of all, of a group or of a subscription.
+// Charts of usage: of all subscriptions, of a group or of one subscription.
 import { h, tabs } from "./dom.js";
 import { tokensChart, refusalsChart, modelTable, buckets, byModel, inWords } from "./chart.js";
 import { Part, all } from "./part.js";
@@ -12,13 +12,13 @@ export const ranges = {
   month: { text: "30 days", by: "day", from: "720h", length: DAY, unit: "day" },
 };
 
-/** A choice of the time shown. */
+/** Makes a choice of the time shown. */
 export const rangeTabs = (chosen, onchoose) => tabs("Time shown", "range", Object.fromEntries(Object.entries(ranges).map(([name, r]) => [name, r.text])), chosen, onchoose);
 
-/** Returns what an answer says of each span of its time. */
+/** Returns the usage in an answer by spans of a range, empty ones included. */
 export const points = (answer, range) => buckets(answer.items, new Date(answer.from).getTime(), new Date(answer.to).getTime(), range.length);
 
-/** Charts of tokens, models and refusals. query says whose. */
+/** Charts of tokens, models and refusals. query selects whose. */
 export class UsageCharts {
   constructor(operator, query) {
     Object.assign(this, { operator, query });
@@ -31,7 +31,7 @@ export class UsageCharts {
     this.refusedCard = h("section", { class: "card tall", "aria-label": "Refusals" }, this.refusedPart.element);
   }
 
-  /** Forgets what is shown, which is of another time. */
+  /** Hides what is shown, because the time shown changes. */
   forget() {
     this.tokensPart.forget();
     this.refusedPart.forget();
