@@ -53,8 +53,8 @@ func (a *app) progress(format string, args ...any) {
 	}
 }
 
-// confirm asks a question, unless --yes was given. The error for any answer but yes says
-// what was not done.
+// confirm asks a question, unless --yes was given. done is the participle for what the command
+// does, such as deleted: the error for any answer but yes says that nothing was.
 func (a *app) confirm(yes bool, question, done string) error {
 	if yes {
 		return nil
@@ -80,8 +80,8 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// ids completes a command's only argument with the ids that list returns.
-func (a *app) ids(list func(context.Context, *app) ([]string, error)) cobra.CompletionFunc {
+// completeID completes a command's only argument with the ids that list returns.
+func (a *app) completeID(list func(context.Context, *app) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -111,7 +111,7 @@ func listIDs[T any](ctx context.Context, a *app, path string, id func(T) string)
 	if err != nil {
 		return nil, err
 	}
-	items, err := all[T](ctx, a, c, path, nil)
+	items, err := readPages[T](ctx, a, c, path, nil)
 	ids := make([]string, len(items))
 	for i, item := range items {
 		ids[i] = id(item)

@@ -23,9 +23,10 @@ func (a *app) auditCommand() *cobra.Command {
 		Use:   "audit [TARGET]",
 		Short: "List changes, newest first: who, what, when",
 		Long: `List what operators changed, newest first: everything, or one tier, group or
-subscription. The outcome is unknown if the answer to a change was lost.`,
+subscription. The outcome is unknown if the answer to a change was lost.
+A request that would change nothing is not recorded.`,
 		Example: "  tollgate audit\n  tollgate audit team-a --limit 10",
-		Args:    atMost("TARGET"), ValidArgsFunction: cobra.NoFileCompletions,
+		Args:    atMostOne("TARGET"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().IntVar(&limit, "limit", 50, "the number of changes to list, at most 1000")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -34,37 +35,37 @@ subscription. The outcome is unknown if the answer to a change was lost.`,
 			query.Set("target", args[0])
 		}
 		var page struct{ Items []manage.Event }
-		if err := a.ask(cmd, request{method: http.MethodGet, path: "/audit", query: query}, &page); err != nil {
+		if err := a.call(cmd, request{method: http.MethodGet, path: "/audit", query: query}, &page); err != nil {
 			return err
 		}
-		return a.print(listed(page.Items), func(w io.Writer) {
+		return a.print(notNil(page.Items), func(w io.Writer) {
 			row(w, "WHEN", "WHO", "ACTION", "TARGET", "CHANGES", "OUTCOME")
 			for _, e := range page.Items {
-				row(w, date(e.When), e.Who, e.Action, e.Target, changes(e.Changes), string(e.Outcome))
+				row(w, date(e.When), e.Who, e.Action, e.Target, formatChanges(e.Changes), string(e.Outcome))
 			}
 		})
 	}
 	return cmd
 }
 
-// changes formats the changed fields on one line.
-func changes(all map[string]manage.Change) string {
+// formatChanges formats the changed fields on one line.
+func formatChanges(all map[string]manage.Change) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		switch c := all[name]; {
 		case c.From == nil:
-			parts = append(parts, fmt.Sprintf("%s %s", name, valueOf(name, c.To)))
+			parts = append(parts, fmt.Sprintf("%s %s", name, formatValue(name, c.To)))
 		case c.To == nil:
-			parts = append(parts, fmt.Sprintf("%s no longer %s", name, valueOf(name, c.From)))
+			parts = append(parts, fmt.Sprintf("%s no longer %s", name, formatValue(name, c.From)))
 		default:
-			parts = append(parts, fmt.Sprintf("%s from %s to %s", name, valueOf(name, c.From), valueOf(name, c.To)))
+			parts = append(parts, fmt.Sprintf("%s from %s to %s", name, formatValue(name, c.From), formatValue(name, c.To)))
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// valueOf formats a field's value: limits as the command line writes them, others as JSON.
-func valueOf(field string, v any) string {
+// formatValue formats a field's value: limits as the command line writes them, others as JSON.
+func formatValue(field string, v any) string {
 	if text, ok := v.(string); ok {
 		return text
 	}

@@ -19,10 +19,10 @@ import (
 // A client calls the operators' API: a deployed gateway's, or this process's own on top
 // of the tables. Commands work the same with both, and every change is audited.
 type client struct {
-	base  string // prefix of all paths
-	http  *http.Client
-	token func(context.Context) (string, error)
-	where string // names the server in errors
+	base   string // prefix of all paths
+	http   *http.Client
+	token  func(context.Context) (string, error)
+	server string // what errors call the server
 }
 
 // A request is one call of the operators' API.
@@ -30,12 +30,12 @@ type request struct {
 	method, path string
 	query        url.Values
 	body         any   // nil: none
-	fresh        bool  // the resource must not exist
-	there        bool  // the resource must exist
+	mustNotExist bool  // the resource must not exist
+	mustExist    bool  // the resource must exist
 	version      int64 // the resource must have this version; 0: any
 }
 
-// do makes a request and decodes the answer into into, which may be nil. If the API
+// do makes a request and decodes the answer, unless into is nil. If the API
 // refuses the request, the error is a *manage.Problem.
 func (c *client) do(ctx context.Context, r request, into any) error {
 	var body io.Reader
@@ -50,7 +50,7 @@ func (c *client) do(ctx context.Context, r request, into any) error {
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
-	asked, err := http.NewRequestWithContext(ctx, r.method, address, body)
+	httpRequest, err := http.NewRequestWithContext(ctx, r.method, address, body)
 	if err != nil {
 		return err
 	}
@@ -58,42 +58,42 @@ func (c *client) do(ctx context.Context, r request, into any) error {
 	if err != nil {
 		return err
 	}
-	asked.Header.Set("Authorization", "Bearer "+token)
+	httpRequest.Header.Set("Authorization", "Bearer "+token)
 	if body != nil {
-		asked.Header.Set("Content-Type", "application/json")
+		httpRequest.Header.Set("Content-Type", "application/json")
 	}
-	if r.fresh {
-		asked.Header.Set("If-None-Match", "*")
+	if r.mustNotExist {
+		httpRequest.Header.Set("If-None-Match", "*")
 	}
-	if r.there {
-		asked.Header.Set("If-Match", "*")
+	if r.mustExist {
+		httpRequest.Header.Set("If-Match", "*")
 	}
 	if r.version != 0 {
-		asked.Header.Set("If-Match", fmt.Sprintf("%q", strconv.FormatInt(r.version, 10)))
+		httpRequest.Header.Set("If-Match", fmt.Sprintf("%q", strconv.FormatInt(r.version, 10)))
 	}
-	response, err := c.http.Do(asked)
+	response, err := c.http.Do(httpRequest)
 	if err != nil {
-		return fmt.Errorf("%s can't be reached: %w", c.where, cause(err))
+		return fmt.Errorf("%s can't be reached: %w", c.server, cause(err))
 	}
 	defer response.Body.Close()
 	return c.read(response, into)
 }
 
-// maxAnswer is the size limit of an answer, in bytes: enough for a history of many
-// counters.
+// maxAnswer is the largest answer, in bytes: enough for a long history of many subscriptions.
 const maxAnswer = 64 << 20
 
+// read decodes an answer, or returns its error.
 func (c *client) read(response *http.Response, into any) error {
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s broke off its answer: %w", c.where, err)
+		return fmt.Errorf("%s broke off its answer: %w", c.server, err)
 	}
 	if response.StatusCode >= http.StatusMultipleChoices { // the API never redirects
 		var p manage.Problem
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json") && json.Unmarshal(text, &p) == nil && p.Code != "" {
 			return &p
 		}
-		return fmt.Errorf("%s answered %s: is /manage turned on there? Set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY, to turn it on", c.where, response.Status)
+		return fmt.Errorf("%s answered %s: is /manage turned on there? Set MANAGE_ISSUER and MANAGE_AUDIENCE, or MANAGE_KEY, to turn it on", c.server, response.Status)
 	}
 	if response.StatusCode == http.StatusNoContent {
 		return nil
@@ -102,12 +102,12 @@ func (c *client) read(response *http.Response, into any) error {
 		into = new(json.RawMessage) // only to check that the answer is JSON
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s answered with something other than the API's JSON: is it a Tollgate gateway?", c.where)
+		return fmt.Errorf("%s answered with something other than the API's JSON: is it a Tollgate gateway?", c.server)
 	}
 	return nil
 }
 
-// cause returns a transport's error without the URL, which the caller adds.
+// cause returns a transport's error without the URL, since the caller names the server.
 func cause(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -115,8 +115,8 @@ func cause(err error) error {
 	return err
 }
 
-// all reads every page of a list and shows its progress.
-func all[T any](ctx context.Context, a *app, c *client, path string, query url.Values) ([]T, error) {
+// readPages reads every page of a list and shows its progress.
+func readPages[T any](ctx context.Context, a *app, c *client, path string, query url.Values) ([]T, error) {
 	var items []T
 	query = clone(query)
 	query.Set("limit", "1000")
@@ -138,16 +138,16 @@ func all[T any](ctx context.Context, a *app, c *client, path string, query url.V
 	}
 }
 
-// readList reads every page of a list. If it is empty, it says so in a note: none if there is
-// no filter in query, or else noMatch.
+// readList reads every page of a list. If the list is empty, it prints a note: none if query
+// has no filter, otherwise noMatch.
 func readList[T any](ctx context.Context, a *app, path string, query url.Values, none, noMatch string) ([]T, error) {
 	c, err := a.client()
 	if err != nil {
 		return nil, err
 	}
-	items, err := all[T](ctx, a, c, path, query)
+	items, err := readPages[T](ctx, a, c, path, query)
 	if err == nil && len(items) == 0 {
-		a.note("%s", when(len(query) == 0, none, noMatch))
+		a.note("%s", ifElse(len(query) == 0, none, noMatch))
 	}
 	return items, err
 }

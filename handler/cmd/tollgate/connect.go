@@ -50,30 +50,30 @@ func (a *app) remote(address string) (*client, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use the gateway's address, such as https://<app>.azurewebsites.net", address)}
 	}
-	here := azure.IsLoopback(u.Hostname())
-	if u.Scheme == "http" && !here {
+	onThisMachine := azure.IsLoopback(u.Hostname())
+	if u.Scheme == "http" && !onThisMachine {
 		return nil, &usageError{"tollgate", fmt.Sprintf("--server is %q: use https, so that nobody can read your token on the way", address)}
 	}
-	token, err := a.token(here)
+	token, err := a.token(onThisMachine)
 	if err != nil {
 		return nil, err
 	}
 	return &client{base: u.String() + manage.Prefix, http: &http.Client{
 		Timeout:       answerTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, token: token, where: u.String()}, nil
+	}, token: token, server: u.String()}, nil
 }
 
-// token returns the credential for a deployed gateway: MANAGE_KEY, if the environment has
-// it (or, for a gateway on this machine, the settings file), else an Entra ID token of the
-// current login.
-func (a *app) token(here bool) (func(context.Context) (string, error), error) {
+// token returns a function that returns the credential for a deployed gateway: MANAGE_KEY, if
+// the environment or, for a gateway on this machine, the settings file has it, else an Entra ID
+// token of the current login.
+func (a *app) token(onThisMachine bool) (func(context.Context) (string, error), error) {
 	file, err := a.file()
 	if err != nil {
 		return nil, err
 	}
 	key := a.environment("MANAGE_KEY")
-	if key == "" && here {
+	if key == "" && onThisMachine {
 		key = file.value("MANAGE_KEY")
 	}
 	if key != "" {
@@ -101,16 +101,16 @@ func (a *app) token(here bool) (func(context.Context) (string, error), error) {
 
 // local returns a client of the tables, through an operators' API in this process.
 func (a *app) local() (*client, error) {
-	stores, err := a.open()
+	stores, err := a.openTables()
 	if err != nil {
 		return nil, err
 	}
-	return &client{base: "http://here" + manage.Prefix, http: &http.Client{Transport: localTransport{manage.New(a.operators(stores))}},
-		token: func(context.Context) (string, error) { return "here", nil }, where: "the tables"}, nil
+	return &client{base: "http://localhost" + manage.Prefix, http: &http.Client{Transport: localTransport{manage.New(a.operators(stores))}},
+		token: func(context.Context) (string, error) { return "local", nil }, server: "the tables"}, nil
 }
 
-// open opens the tables of the account that the settings name.
-func (a *app) open() (wiring.Stores, error) {
+// openTables opens the tables of the account that the settings name.
+func (a *app) openTables() (wiring.Stores, error) {
 	settings, err := a.storage()
 	if err != nil {
 		return wiring.Stores{}, err
@@ -118,13 +118,13 @@ func (a *app) open() (wiring.Stores, error) {
 	return wiring.OpenTables(settings, a.tables)
 }
 
-// openOnly opens the tables for a command that works only on them. It fails if
+// openTablesOnly opens the tables for a command that works only on them. It fails if
 // --server is set, since the tables of the settings may not be that gateway's.
-func (a *app) openOnly(cmd *cobra.Command) (wiring.Stores, error) {
+func (a *app) openTablesOnly(cmd *cobra.Command) (wiring.Stores, error) {
 	if a.server() != "" {
 		return wiring.Stores{}, &usageError{cmd.CommandPath(), "this command works on the tables themselves: remove --server, unset TOLLGATE_SERVER, and set AzureWebJobsStorage"}
 	}
-	return a.open()
+	return a.openTables()
 }
 
 // operators returns the configuration of an operators' API that lets this program's
@@ -135,7 +135,7 @@ func (a *app) operators(stores wiring.Stores) manage.Config {
 		pepper = &p
 	}
 	operators := stores.Operators(pepper, slog.New(slog.DiscardHandler))
-	operators.Auth = self{}
+	operators.Auth = localUser{}
 	operators.Served = a.served()
 	if file, err := a.file(); err == nil {
 		operators.Deployment = a.setting(file, "WEBSITE_SITE_NAME")
@@ -144,8 +144,8 @@ func (a *app) operators(stores wiring.Stores) manage.Config {
 	return operators
 }
 
-// served returns what a gateway with the settings here serves; nothing, which means
-// unknown, if it couldn't start with them.
+// served returns what a gateway with these settings serves. It returns nothing, which means
+// unknown, if a gateway couldn't start with them.
 func (a *app) served() price.Served {
 	file, err := a.file()
 	if err != nil {
@@ -158,12 +158,12 @@ func (a *app) served() price.Served {
 	return wiring.Served(read)
 }
 
-// self authenticates the user of this program. What they may do is decided by the
-// storage account.
-type self struct{}
+// localUser authenticates the user of this program as an operator. The storage account decides
+// what the user may do.
+type localUser struct{}
 
 // Authenticate implements manage.Authenticator.
-func (self) Authenticate(context.Context, string) (string, error) {
+func (localUser) Authenticate(context.Context, string) (string, error) {
 	who := "command line"
 	if u, err := user.Current(); err == nil {
 		who += " (" + u.Username + ")"

@@ -61,7 +61,7 @@ func TestTheDocumentedFirstHourWorks(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the first hour's commands: got %v, want all to succeed:\n%s", err, out)
 	}
-	for _, part := range []string{"accepts the login", "expires ", "The old key stays valid until", "suspended", "subscription.resume", "would be made"} {
+	for _, part := range []string{"accepts the login", "expires ", "The old key stays valid until", "suspended", "subscription.resume", "would be created"} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("the first hour's commands: got\n%s\nwant %q in it", out, part)
 		}

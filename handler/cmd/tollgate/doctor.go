@@ -25,15 +25,15 @@ gateway runs the checks, with its own identity and settings; otherwise this
 machine does, with yours. Nothing is changed, except that one row of the audit
 table is written and deleted. The exit status is 1 if anything is wrong.`,
 		Example: "  tollgate doctor\n  tollgate doctor --server https://<app>.azurewebsites.net",
-		Args:    named(),
+		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			findings, err := a.examine(cmd)
+			findings, err := a.runChecks(cmd)
 			if err != nil {
 				return err
 			}
 			if err := a.print(findings, func(w io.Writer) {
 				for _, f := range findings {
-					row(w, when(f.OK, "ok", "WRONG"), f.Name, f.Note)
+					row(w, ifElse(f.OK, "ok", "WRONG"), f.Name, f.Note)
 				}
 			}); err != nil {
 				return err
@@ -52,8 +52,8 @@ table is written and deleted. The exit status is 1 if anything is wrong.`,
 	}
 }
 
-// examine runs the checks in the gateway or in this process.
-func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
+// runChecks runs the checks in the gateway or in this process.
+func (a *app) runChecks(cmd *cobra.Command) ([]manage.Finding, error) {
 	a.progress("checking; this may take half a minute")
 	defer a.progress("")
 	if a.server() == "" {
@@ -72,7 +72,7 @@ func (a *app) examine(cmd *cobra.Command) ([]manage.Finding, error) {
 	if err := c.do(cmd.Context(), request{method: http.MethodGet, path: "/checks"}, &page); err != nil {
 		return nil, err
 	}
-	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.where + " answers and accepts the login", Milliseconds: time.Since(started).Milliseconds()}}, page.Items...), nil
+	return append([]manage.Finding{{Name: "gateway", OK: true, Note: c.server + " answers and accepts the login", Milliseconds: time.Since(started).Milliseconds()}}, page.Items...), nil
 }
 
 // checks returns the checks that this machine can run: of the settings, as the gateway
@@ -83,16 +83,16 @@ func (a *app) checks() ([]manage.Check, error) {
 		return nil, err
 	}
 	read, faults := config.Load(func(name string) string { return a.setting(file, name) })
-	stores, err := a.open()
+	stores, err := a.openTables()
 	if err != nil && faults == nil { // else the settings check reports it
 		return nil, err
 	}
-	settings := manage.Check{Name: "settings", Run: func(context.Context) (string, error) { return settled(read, faults) }}
+	settings := manage.Check{Name: "settings", Run: func(context.Context) (string, error) { return describeSettings(read, faults) }}
 	return append([]manage.Check{settings}, wiring.Checks(read, faults, stores)...), nil
 }
 
-// settled reports whether the gateway can start with these settings.
-func settled(read config.Config, faults error) (string, error) {
+// describeSettings returns a note if the gateway can start with these settings, else the faults.
+func describeSettings(read config.Config, faults error) (string, error) {
 	if faults != nil {
 		return "", errors.New("the gateway can't start with these settings: " + strings.ReplaceAll(faults.Error(), "\n", "; "))
 	}

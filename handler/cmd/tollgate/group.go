@@ -12,9 +12,9 @@ import (
 )
 
 func (a *app) groupCommand() *cobra.Command {
-	return group("group", "Teams, departments and organizations with limits of their own",
+	return commandGroup("group", "Teams, departments and organizations with limits of their own",
 		`A group is a team, a department or an organization. Subscriptions belong to
-groups, and groups may be part of another, at most 4 deep. A group's limits are
+groups, and a group may be part of another, at most 4 deep. A group's limits are
 shared by all subscriptions below it; each call must pass those of its tier and of
 all its groups. Changes take effect within a minute.`,
 		`  tollgate group create org --limit 'cost 5000/month alert 80,95'
@@ -43,7 +43,7 @@ func (a *app) completeGroup(cmd *cobra.Command, flag string) {
 	a.completeIDs(cmd, flag, groupIDs)
 }
 
-// changes returns the given flags, but for limits, as a merge patch.
+// changes returns the given flags, except those of limits, as a merge patch.
 func (f *groupFlags) changes(cmd *cobra.Command) map[string]any {
 	given := make(map[string]any)
 	if cmd.Flags().Changed("name") {
@@ -61,7 +61,7 @@ func (a *app) groupCreate() *cobra.Command {
 		Long: "Create a group. A limit is written as\n\n" + limitSyntax,
 		Example: `  tollgate group create org --name "The organization" --limit 'cost 5000/month alert 80,95'
   tollgate group create research --parent org --limits-file limits.json`,
-		Args: named("ID"), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: exactArgs("ID"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	given := a.groupFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -74,7 +74,7 @@ func (a *app) groupCreate() *cobra.Command {
 			return err
 		}
 		var made subscription.Group
-		if err := a.ask(cmd, request{method: http.MethodPut, path: groupPath(args[0]), body: body, fresh: true}, &made); err != nil {
+		if err := a.call(cmd, request{method: http.MethodPut, path: groupPath(args[0]), body: body, mustNotExist: true}, &made); err != nil {
 			return err
 		}
 		a.note("Created; subscriptions join it with 'tollgate subscription set ID --group %s'.", made.ID)
@@ -90,7 +90,7 @@ func (a *app) groupSet() *cobra.Command {
 		Long: "Change the given values of a group. A limit is written as\n\n" + limitSyntax,
 		Example: `  tollgate group set research --limit 'calls 600/minute' --remove-limit tokens
   tollgate group set research --parent org`,
-		Args: named("ID"), ValidArgsFunction: a.ids(groupIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(groupIDs),
 	}
 	given := a.groupFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -112,7 +112,7 @@ func (a *app) groupSet() *cobra.Command {
 // changeGroup changes a group's values, and its list of limits if it is to be edited.
 func (a *app) changeGroup(cmd *cobra.Command, id string, changes map[string]any, limits *limitListFlags) (changed subscription.Group, err error) {
 	if !limits.given() {
-		err = a.ask(cmd, request{method: http.MethodPatch, path: groupPath(id), body: changes}, &changed)
+		err = a.call(cmd, request{method: http.MethodPatch, path: groupPath(id), body: changes}, &changed)
 		return changed, err
 	}
 	file, err := limits.readFile(cmd)
@@ -121,13 +121,13 @@ func (a *app) changeGroup(cmd *cobra.Command, id string, changes map[string]any,
 	}
 	err = retryStale(func() error {
 		var before subscription.Group
-		if err := a.ask(cmd, request{method: http.MethodGet, path: groupPath(id)}, &before); err != nil {
+		if err := a.call(cmd, request{method: http.MethodGet, path: groupPath(id)}, &before); err != nil {
 			return err
 		}
 		if changes["limits"], err = limits.edit(cmd, before.Limits, file); err != nil {
 			return err
 		}
-		return a.ask(cmd, request{method: http.MethodPatch, path: groupPath(id), body: changes, version: before.Version}, &changed)
+		return a.call(cmd, request{method: http.MethodPatch, path: groupPath(id), body: changes, version: before.Version}, &changed)
 	})
 	return changed, err
 }
@@ -135,10 +135,10 @@ func (a *app) changeGroup(cmd *cobra.Command, id string, changes map[string]any,
 func (a *app) groupShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a group and its limits", Example: "  tollgate group show research",
-		Args: named("ID"), ValidArgsFunction: a.ids(groupIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(groupIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var found subscription.Group
-			if err := a.ask(cmd, request{method: http.MethodGet, path: groupPath(args[0])}, &found); err != nil {
+			if err := a.call(cmd, request{method: http.MethodGet, path: groupPath(args[0])}, &found); err != nil {
 				return err
 			}
 			return a.printGroup(found)
@@ -152,7 +152,7 @@ func (a *app) printGroup(g subscription.Group) error {
 		row(w, "Group", g.ID)
 		row(w, "Name", g.Name)
 		row(w, "Part of", g.Parent)
-		row(w, "State", when(g.Suspended, "suspended", "active"))
+		row(w, "State", ifElse(g.Suspended, "suspended", "active"))
 		row(w, "Created", date(g.Created))
 		printLimits(w, g.Limits, "of group "+g.ID, noRemark)
 	})
@@ -161,23 +161,16 @@ func (a *app) printGroup(g subscription.Group) error {
 func (a *app) groupList() *cobra.Command {
 	var search, parent string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List groups", Example: "  tollgate group list\n  tollgate group list --parent org", Args: named(),
+		Use: "list", Short: "List groups", Example: "  tollgate group list\n  tollgate group list --parent org", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "search", search)
 			set(query, "parent", parent)
-			c, err := a.client()
+			found, err := readList[subscription.Group](cmd.Context(), a, "/groups", query, "There are no groups yet; see 'tollgate group create --help'.", "No group matches.")
 			if err != nil {
 				return err
 			}
-			found, err := all[subscription.Group](cmd.Context(), a, c, "/groups", query)
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 {
-				a.note(when(len(query) == 0, "There are no groups yet; see 'tollgate group create --help'.", "No group matches."))
-			}
-			return a.print(listed(found), func(w io.Writer) { printGroups(w, found...) })
+			return a.print(notNil(found), func(w io.Writer) { printGroups(w, found...) })
 		},
 	}
 	cmd.Flags().StringVar(&search, "search", "", "only groups with this text in their id or name")
@@ -189,19 +182,19 @@ func (a *app) groupList() *cobra.Command {
 func printGroups(w io.Writer, all ...subscription.Group) {
 	row(w, "GROUP", "NAME", "PART OF", "STATE", "LIMITS")
 	for _, g := range all {
-		row(w, g.ID, g.Name, g.Parent, when(g.Suspended, "suspended", "active"), joinLimits(g.Limits))
+		row(w, g.ID, g.Name, g.Parent, ifElse(g.Suspended, "suspended", "active"), joinLimits(g.Limits))
 	}
 }
 
 func (a *app) groupSuspend(suspend bool) *cobra.Command {
-	name := when(suspend, "suspend", "resume")
+	name := ifElse(suspend, "suspend", "resume")
 	return &cobra.Command{
-		Use: name + " ID", Short: when(suspend, "Refuse the calls of all subscriptions below a group", "Accept a suspended group's calls again"),
+		Use: name + " ID", Short: ifElse(suspend, "Refuse the calls of all subscriptions below a group", "Accept a suspended group's calls again"),
 		Example: fmt.Sprintf("  tollgate group %s research", name),
-		Args:    named("ID"), ValidArgsFunction: a.ids(groupIDs),
+		Args:    exactArgs("ID"), ValidArgsFunction: a.completeID(groupIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var g subscription.Group
-			if err := a.ask(cmd, request{method: http.MethodPatch, path: groupPath(args[0]), body: map[string]any{"suspended": suspend}}, &g); err != nil {
+			if err := a.call(cmd, request{method: http.MethodPatch, path: groupPath(args[0]), body: map[string]any{"suspended": suspend}}, &g); err != nil {
 				return err
 			}
 			a.note(takenUp)
@@ -212,8 +205,8 @@ func (a *app) groupSuspend(suspend bool) *cobra.Command {
 
 func (a *app) groupDelete() *cobra.Command {
 	return a.deleteCommand("group", groupPath, groupIDs, `Delete a group. It is refused while groups or subscriptions belong to it; with
---force they move to the group above it, or to none. What a suspended group had
-is then suspended itself.`)
+--force they move to the group above it, or to none. If the deleted group was
+suspended, they are suspended themselves.`)
 }
 
 func groupPath(id string) string { return "/groups/" + url.PathEscape(id) }

@@ -46,7 +46,7 @@ func TestLimitsAreAddedReplacedAndRemovedByName(t *testing.T) {
 
 		m.fails(exitUsage, []string{"--limit", "it has no amount"}, "tier", "set", "gold", "--limit", "calls")
 		m.fails(exitUsage, []string{`there is no limit "tokens": there are spend, calls`}, "tier", "set", "gold", "--remove-limit", "tokens")
-		m.fails(exitUsage, []string{`names "calls" and "Calls", which differ by case only`}, "tier", "set", "gold", "--limit", "Calls: calls 5/minute")
+		m.fails(exitUsage, []string{`limits.Calls.name differs from "calls" by case only`}, "tier", "set", "gold", "--limit", "Calls: calls 5/minute")
 		m.fails(exitUsage, []string{"limits has the limit named tokens, which tokensPerMinute"}, "tier", "set", "gold", "--limit", "tokens 5/minute", "--tokens-per-minute", "6")
 		m.fails(exitUsage, []string{"--limits-file", "no such file"}, "tier", "set", "gold", "--limits-file", "missing.json")
 		m.fails(exitUsage, []string{"--limits-file", "limits.a.colour is unknown"}, "tier", "set", "gold", "--limits-file", m.file("bad.json", `[{"name":"a","colour":1}]`))
@@ -110,7 +110,7 @@ func TestADeletionSaysWhatItTakesAlongAndAsks(t *testing.T) {
 		if got := a.execute(t.Context(), []string{"tier", "delete", "gold", "--force"}); got != want {
 			t.Errorf("answer %q: got status %d and %s, want %d", answer, got, errs.String(), want)
 		}
-		shows(t, "the question", errs.String(), "1 subscription will be deleted along: team-a", "1 key will be deleted along", "Delete the tier gold? [y/N]")
+		shows(t, "the question", errs.String(), "1 subscription will be deleted too: team-a", "1 key will be deleted too", "Delete the tier gold? [y/N]")
 	}
 	for _, kind := range []string{"tier", "subscription"} {
 		if shown := m.must(kind, "list", "-o", "json"); strings.TrimSpace(shown) != "[]" {

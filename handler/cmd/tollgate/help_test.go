@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// everyCommand calls each with a command and all commands below it.
 func everyCommand(cmd *cobra.Command, each func(*cobra.Command)) {
 	each(cmd)
 	for _, below := range cmd.Commands() {
@@ -14,7 +15,7 @@ func everyCommand(cmd *cobra.Command, each func(*cobra.Command)) {
 	}
 }
 
-func TestEveryCommandHelps(t *testing.T) {
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	m := newTerminal(t)
 	everyCommand((&app{}).root(), func(cmd *cobra.Command) {
 		path := strings.Fields(cmd.CommandPath())

@@ -24,14 +24,14 @@ reclaim leases of dead instances, and delete usage past its time, owners of expi
 responses and empty counters. It is safe to run at any time; if another run is in
 progress, the timer's included, it says so and does nothing.`,
 		Example: "  tollgate housekeeping\n  tollgate housekeeping --retention 30d",
-		Args:    named(),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.keepHouse(cmd, retention) },
+		Args:    exactArgs(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.runHousekeeping(cmd, retention) },
 	}
 	cmd.Flags().StringVar(&retention, "retention", "", "how long to keep days of usage, such as 90d (default: USAGE_RETENTION, else 400d)")
 	return cmd
 }
 
-func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
+func (a *app) runHousekeeping(cmd *cobra.Command, retention string) error {
 	file, err := a.file()
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (a *app) keepHouse(cmd *cobra.Command, retention string) error {
 	if err != nil {
 		return &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: %v", name, retention, err)}
 	}
-	stores, err := a.openOnly(cmd)
+	stores, err := a.openTablesOnly(cmd)
 	if err != nil {
 		return err
 	}

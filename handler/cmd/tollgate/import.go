@@ -26,10 +26,10 @@ type importFlags struct {
 }
 
 func (a *app) importCommand() *cobra.Command {
-	var asked importFlags
+	var options importFlags
 	cmd := &cobra.Command{
 		Use:   "import --tier TIER --policy FILE",
-		Short: "Create a tier and subscriptions from API Management's",
+		Short: "Create a tier and subscriptions from those of API Management",
 		Long: `Create a tier from an API Management policy with llm-token-limit, rate-limit or
 quota, and subscriptions from a subscription list, and say what could not be
 carried over.
@@ -43,27 +43,27 @@ own format. With --keys-to new keys are created and written to a file that only
 you can read; hand them out and delete it.`,
 		Example: `  tollgate import --tier gold --policy policy.xml --dry-run
   tollgate import --tier gold --policy policy.xml --subscriptions subscriptions.json --product gold --keys-to keys.csv`,
-		Args: named(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAll(cmd, asked) },
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.importAll(cmd, options) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.tier, "tier", "", "the tier to create, and to give to the subscriptions")
-	flags.StringVar(&asked.policy, "policy", "", "the policy document, as XML or as az rest prints it (default: the tier exists already)")
-	flags.StringVar(&asked.subscriptions, "subscriptions", "", "the subscription list, as JSON")
-	flags.StringVar(&asked.product, "product", "", "only subscriptions of this product")
-	flags.StringVar(&asked.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not exist")
-	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be created, and change nothing")
+	flags.StringVar(&options.tier, "tier", "", "the tier to create, and to give to the subscriptions")
+	flags.StringVar(&options.policy, "policy", "", "the policy document, as XML or as az rest prints it (default: none, the tier exists already)")
+	flags.StringVar(&options.subscriptions, "subscriptions", "", "the subscription list, as JSON")
+	flags.StringVar(&options.product, "product", "", "only subscriptions of this product")
+	flags.StringVar(&options.keys, "keys-to", "", "a file to write new primary keys to, as CSV; it must not exist")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "show what would be created, and change nothing")
 	a.completeTier(cmd)
 	return cmd
 }
 
-// An imported is the result for one tier or subscription.
+// An imported is the result of importing one tier or subscription.
 type imported struct {
 	Kind   string `json:"kind"`
 	ID     string `json:"id"`
 	From   string `json:"from,omitempty"`
 	Result string `json:"result"`
-	// Limits are those of a tier that was made, or would be.
+	// Limits are those of a tier that was created, or would be.
 	Limits []subscription.Limit `json:"limits,omitempty"`
 	Lost   []string             `json:"lost,omitempty"`
 }
@@ -75,8 +75,8 @@ type importReport struct {
 	Settings map[string]string `json:"settings,omitempty"`
 }
 
-func (a *app) importAll(cmd *cobra.Command, asked importFlags) error {
-	policy, subs, err := asked.read(cmd)
+func (a *app) importAll(cmd *cobra.Command, options importFlags) error {
+	policy, subs, err := options.read(cmd)
 	if err != nil {
 		return err
 	}
@@ -84,14 +84,14 @@ func (a *app) importAll(cmd *cobra.Command, asked importFlags) error {
 	if err != nil {
 		return err
 	}
-	run := &importing{app: a, client: client, importFlags: asked}
-	if asked.keys != "" && !asked.dryRun {
+	run := &importing{app: a, client: client, importFlags: options}
+	if options.keys != "" && !options.dryRun {
 		if a.server() == "" {
 			if _, err := a.pepper(); err != nil {
 				return err
 			}
 		}
-		file, err := os.OpenFile(asked.keys, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		file, err := os.OpenFile(options.keys, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("--keys-to: %w", err)
 		}
@@ -145,7 +145,7 @@ type importing struct {
 	*app
 	importFlags
 	client *client
-	keys   *csv.Writer // nil: don't make keys
+	keys   *csv.Writer // for new keys; nil: create none
 	report importReport
 }
 
@@ -155,12 +155,12 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 	if policy != nil {
 		i.report.Settings = policy.Settings
 		if err := policy.Validate(i.tier); err != nil {
-			i.report.Items = append(i.report.Items, imported{Kind: "tier", ID: i.tier, From: i.policy, Result: "can't be made", Lost: policy.Lost})
-			return fmt.Errorf("the policy's limits don't make a tier: %w", err)
+			i.report.Items = append(i.report.Items, imported{Kind: "tier", ID: i.tier, From: i.policy, Result: "can't be created", Lost: policy.Lost})
+			return fmt.Errorf("the policy can't become a tier: %w", err)
 		}
 		item := imported{Kind: "tier", ID: i.tier, From: i.policy, Lost: policy.Lost}
 		var err error
-		if item.Result, err = i.make(ctx, tierPath(i.tier), policy.Rules); item.Result == made || item.Result == wouldBeMade {
+		if item.Result, err = i.make(ctx, tierPath(i.tier), policy.Rules); item.Result == resultCreated || item.Result == resultWouldBeCreated {
 			item.Limits = policy.Rules.Limits
 		}
 		i.report.Items = append(i.report.Items, item)
@@ -185,15 +185,15 @@ func (i *importing) all(ctx context.Context, policy *apim.Policy, subs []apim.Su
 		i.report.Items = append(i.report.Items, item)
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d subscriptions could not be made; fix the cause and run the import again: it doesn't change what exists", failed, len(subs))
+		return fmt.Errorf("%d of %d subscriptions could not be created; fix the cause and run the import again: it doesn't change what exists", failed, len(subs))
 	}
 	return nil
 }
 
 // The results of make and wouldMake where the resource doesn't exist yet.
 const (
-	made        = "made"
-	wouldBeMade = "would be made"
+	resultCreated        = "created"
+	resultWouldBeCreated = "would be created"
 )
 
 // make creates the resource at a path unless it exists.
@@ -201,42 +201,43 @@ func (i *importing) make(ctx context.Context, path string, body any) (result str
 	if i.dryRun {
 		return i.wouldMake(ctx, path)
 	}
-	err = i.client.do(ctx, request{method: http.MethodPut, path: path, body: body, fresh: true}, nil)
+	err = i.client.do(ctx, request{method: http.MethodPut, path: path, body: body, mustNotExist: true}, nil)
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeExists {
-		return "is there already, and stays as it is", nil
+		return "exists already, and stays unchanged", nil
 	}
 	if err != nil {
 		return "failed: " + err.Error(), err
 	}
-	return made, nil
+	return resultCreated, nil
 }
 
 // wouldMake returns the result that make would have, without changing anything.
 func (i *importing) wouldMake(ctx context.Context, path string) (result string, err error) {
 	err = i.client.do(ctx, request{method: http.MethodGet, path: path}, nil)
 	if p, ok := errors.AsType[*manage.Problem](err); ok && p.Code == manage.CodeNotFound {
-		return wouldBeMade, nil
+		return resultWouldBeCreated, nil
 	}
 	if err != nil {
 		return "failed: " + err.Error(), err
 	}
-	return "is there already, and would stay as it is", nil
+	return "exists already, and would stay unchanged", nil
 }
 
+// subscribe creates a subscription unless it exists and, if the flags ask for keys, its key.
 func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (imported, error) {
 	item := imported{Kind: "subscription", ID: s.ID, From: s.From, Lost: s.Lost}
 	if i.importFlags.keys == "" {
-		item.Lost = append(item.Lost, "its keys: make one with 'tollgate key create "+s.ID+"'")
+		item.Lost = append(item.Lost, "its keys: create one with 'tollgate key create "+s.ID+"'")
 	}
 	if !s.Expires.IsZero() && i.importFlags.keys == "" {
-		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+": set it with 'tollgate key create --expires'")
+		item.Lost = append(item.Lost, "its expiry on "+date(s.Expires)+": set it with 'tollgate key create --expires'")
 	}
 	if !s.Expires.IsZero() && i.importFlags.keys != "" && !s.Expires.After(time.Now()) {
-		item.Lost = append(item.Lost, "its end on "+date(s.Expires)+", which has passed: its new key doesn't expire; set a time with 'tollgate key expire "+s.ID+"'")
+		item.Lost = append(item.Lost, "its expiry on "+date(s.Expires)+", which has passed: its new key doesn't expire; set a time with 'tollgate key expire "+s.ID+"'")
 	}
 	var err error
 	item.Result, err = i.make(ctx, subscriptionPath(s.ID), map[string]any{"tier": i.tier, "name": s.Name, "suspended": s.Suspended})
-	if err != nil || i.keys == nil || item.Result != made {
+	if err != nil || i.keys == nil || item.Result != resultCreated {
 		return item, err
 	}
 	terms := make(map[string]any)
@@ -245,9 +246,9 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 	}
 	var key manage.MadeKey
 	if err := i.client.do(ctx, request{method: http.MethodPost, path: keyPath(s.ID, string(subscription.Primary)), body: terms}, &key); err != nil {
-		return item, fmt.Errorf("it was made, without a key: %w", err)
+		return item, fmt.Errorf("it was created without a key: %w", err)
 	}
-	item.Result = "made, with a new key"
+	item.Result = "created, with a new key"
 	err = i.keys.Write([]string{s.ID, string(key.Slot), key.Key})
 	i.keys.Flush() // after each key, so that a later failure doesn't lose it
 	if err = errors.Join(err, i.keys.Error()); err != nil {
@@ -257,7 +258,7 @@ func (i *importing) subscribe(ctx context.Context, s apim.Subscription) (importe
 }
 
 func (a *app) printImport(report importReport) error {
-	report.Items = listed(report.Items)
+	report.Items = notNil(report.Items)
 	for i, item := range report.Items { // text from a policy must not reach a terminal uncleaned, not even as JSON
 		report.Items[i].From, report.Items[i].Result = clean(item.From), clean(item.Result)
 		for n, lost := range item.Lost {
@@ -272,7 +273,7 @@ func (a *app) printImport(report importReport) error {
 		for _, item := range report.Items {
 			row(w, item.Kind, item.ID, item.From, item.Result)
 		}
-		printCarried(w, report.Items)
+		printImportedLimits(w, report.Items)
 		if len(report.Settings) > 0 {
 			fmt.Fprintln(w, "\nTo name headers and metrics as API Management did, set:")
 			for _, name := range slices.Sorted(maps.Keys(report.Settings)) {
@@ -283,8 +284,8 @@ func (a *app) printImport(report importReport) error {
 	})
 }
 
-// printCarried prints the limits of the tiers.
-func printCarried(w io.Writer, items []imported) {
+// printImportedLimits prints the limits of the tiers.
+func printImportedLimits(w io.Writer, items []imported) {
 	for _, item := range items {
 		if len(item.Limits) == 0 {
 			continue
@@ -292,7 +293,7 @@ func printCarried(w io.Writer, items []imported) {
 		fmt.Fprintf(w, "\nLimits of %s %s:\n", item.Kind, item.ID)
 		row(w, "NAME", "UNIT", "PER MINUTE", "QUOTA", "COUNTED BY")
 		for _, l := range item.Limits {
-			row(w, l.Name, string(l.Unit), number(l.PerMinute), when(l.Quota > 0, number(l.Quota)+" "+string(l.Period), ""), string(l.CounterKey))
+			row(w, l.Name, string(l.Unit), number(l.PerMinute), ifElse(l.Quota > 0, number(l.Quota)+" "+string(l.Period), ""), string(l.CounterKey))
 		}
 	}
 }

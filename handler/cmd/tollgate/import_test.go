@@ -33,7 +33,7 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 
 	shown := m.must(append(args, "--dry-run")...)
 	fields := strings.Join(strings.Fields(shown), " ")
-	for _, part := range []string{"would be made", "REMAINING_TOKENS_HEADER=x-left", "cache-lookup", "Limits of tier gold:",
+	for _, part := range []string{"would be created", "REMAINING_TOKENS_HEADER=x-left", "cache-lookup", "Limits of tier gold:",
 		"tokens tokens 500 - {subscription}", "calls calls 1,200 - {client-ip}", "calls-2 calls - 9,000 Hourly {subscription}"} {
 		if !strings.Contains(fields, part) {
 			t.Errorf("a dry run: got\n%s\nwant %s in it", shown, part)
@@ -42,8 +42,8 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 	if shown := m.must("tier", "list", "-o", "json"); strings.TrimSpace(shown) != "[]" {
 		t.Errorf("after a dry run: got the tiers %s, want none", shown)
 	}
-	if shown := m.must(args...); !strings.Contains(shown, "made, with a new key") || strings.Contains(shown, "team-c") {
-		t.Errorf("import: got\n%s\nwant subscriptions made with a new key, without team-c", shown)
+	if shown := m.must(args...); !strings.Contains(shown, "created, with a new key") || strings.Contains(shown, "team-c") {
+		t.Errorf("import: got\n%s\nwant subscriptions created with a new key, without team-c", shown)
 	}
 	info, err := os.Stat(keys)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -62,15 +62,15 @@ func TestImportMakesATierSubscriptionsAndKeys(t *testing.T) {
 		t.Errorf("the imported key: got %+v, want Team A with 500 tokens and 1200 calls a minute, 9000 calls an hour, and no reservation", grant)
 	}
 	m.expect(rows[2][2], subscription.ErrUnauthorized) // the export has it suspended
-	if strings.Contains(m.said.String(), rows[1][2]) {
+	if strings.Contains(m.stderr.String(), rows[1][2]) {
 		t.Error("import: got a key on stderr, want it in the file only")
 	}
 	m.fails(exitFailed, []string{"--keys-to"}, args...) // the file of keys exists, and is never overwritten
-	if shown := m.must(args[:9]...); strings.Count(shown, "is there already") != 3 || strings.Contains(shown, "Limits of") {
-		t.Errorf("a second import: got\n%s\nwant \"is there already\" three times, and no limits", shown)
+	if shown := m.must(args[:9]...); strings.Count(shown, "exists already") != 3 || strings.Contains(shown, "Limits of") {
+		t.Errorf("a second import: got\n%s\nwant \"exists already\" three times, and no limits", shown)
 	}
-	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its end on 2020-01-02 00:00 UTC, which has passed") {
-		t.Errorf("importing an expired subscription: got\n%s\nwant its end on 2020-01-02 00:00 UTC", shown)
+	if shown := m.must("import", "--tier", "gold", "--subscriptions", ended, "--keys-to", filepath.Join(t.TempDir(), "more.csv")); !strings.Contains(shown, "its expiry on 2020-01-02 00:00 UTC, which has passed") {
+		t.Errorf("importing an expired subscription: got\n%s\nwant its expiry on 2020-01-02 00:00 UTC", shown)
 	}
 	m.fails(exitUsage, []string{"--tier is missing"}, "import", "--policy", policy)
 	m.fails(exitUsage, []string{"no llm-token-limit, rate-limit or quota"}, "import", "--tier", "x", "--policy", write("other.xml", "<policies/>"))
@@ -121,7 +121,7 @@ func TestADryRunShowsTheImportsChanges(t *testing.T) {
 	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "10")
 	m.must("subscription", "create", "team-a", "--tier", "gold")
 	shown := m.must("import", "--tier", "gold", "--subscriptions", subs, "--dry-run")
-	if strings.Count(shown, "is there already, and would stay as it is") != 1 || strings.Count(shown, "would be made") != 1 {
-		t.Errorf("a dry run: got\n%s\nwant one subscription that stays and one that would be made", shown)
+	if strings.Count(shown, "exists already, and would stay unchanged") != 1 || strings.Count(shown, "would be created") != 1 {
+		t.Errorf("a dry run: got\n%s\nwant one subscription that stays and one that would be created", shown)
 	}
 }

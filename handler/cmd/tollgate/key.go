@@ -14,7 +14,7 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	return group("key", "The keys of subscriptions",
+	return commandGroup("key", "The keys of subscriptions",
 		`A subscription has a primary and a secondary key. Calls may use either, so that
 one can be replaced while the other stays valid. A key is printed once, alone on
 stdout; only its hash is stored, made with KEY_PEPPER, which must be the gateway's.
@@ -27,24 +27,26 @@ A key that is revoked, or rotated without an overlap, stops working within a min
 }
 
 func (a *app) keyCreate() *cobra.Command {
-	return a.keyMaking("create", "Create a key for a slot that has none, and print it", "",
+	return a.keyIssueCommand("create", "Create a key for a slot that has none, and print it", "",
 		"  KEY=$(tollgate key create team-a)\n  tollgate key create team-a --slot secondary --expires 2160h --output json")
 }
 
 func (a *app) keyRotate() *cobra.Command {
-	return a.keyMaking("rotate", "Replace a key, and print the new one", "/rotate",
+	return a.keyIssueCommand("rotate", "Replace a key, and print the new one", "/rotate",
 		"  KEY=$(tollgate key rotate team-a)\n  tollgate key rotate team-a --slot secondary --overlap 24h")
 }
 
-func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
+// keyIssueCommand returns a command that prints a new key. subpath follows the slot's path in its
+// request.
+func (a *app) keyIssueCommand(name, short, subpath, example string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name + " SUBSCRIPTION", Short: short, Example: example,
-		Args: named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args: exactArgs("SUBSCRIPTION"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, string(subscription.Primary))
 	expires := cmd.Flags().String("expires", "", "when the key expires: a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 2160h (default: never)")
 	var overlap time.Duration
-	if below != "" {
+	if subpath != "" {
 		cmd.Flags().DurationVar(&overlap, "overlap", 0, "how long the old key stays valid, at most 2160h (default: it stops working within a minute)")
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -57,13 +59,13 @@ func (a *app) keyMaking(name, short, below, example string) *cobra.Command {
 		if overlap != 0 {
 			terms["overlap"] = overlap.String()
 		}
-		if at, err := moment(cmd, "--expires", *expires); err != nil {
+		if at, err := parseMoment(cmd, "--expires", *expires); err != nil {
 			return err
 		} else if !at.IsZero() {
 			terms["expires"] = at
 		}
 		var made manage.MadeKey
-		if err := a.ask(cmd, request{method: http.MethodPost, path: keyPath(args[0], *slot) + below, body: terms}, &made); err != nil {
+		if err := a.call(cmd, request{method: http.MethodPost, path: keyPath(args[0], *slot) + subpath, body: terms}, &made); err != nil {
 			return err
 		}
 		a.note("The %s key of %s follows%s. It is shown only once.", made.Slot, made.Subscription, expiry(made.KeyRecord))
@@ -86,13 +88,13 @@ func (a *app) keyExpire() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "expire SUBSCRIPTION --slot SLOT", Short: "Set or remove a key's expiry",
 		Example: "  tollgate key expire team-a --slot primary --in 720h\n  tollgate key expire team-a --slot primary --never",
-		Args:    named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args:    exactArgs("SUBSCRIPTION"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, "")
 	in := cmd.Flags().String("in", "", "when the key expires: a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 720h")
 	never := cmd.Flags().Bool("never", false, "remove the expiry")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		at, err := moment(cmd, "--in", *in)
+		at, err := parseMoment(cmd, "--in", *in)
 		if err != nil {
 			return err
 		}
@@ -107,11 +109,11 @@ func (a *app) keyExpire() *cobra.Command {
 			body["expires"] = at
 		}
 		var record subscription.KeyRecord
-		if err := a.ask(cmd, request{method: http.MethodPatch, path: keyPath(args[0], *slot), body: body}, &record); err != nil {
+		if err := a.call(cmd, request{method: http.MethodPatch, path: keyPath(args[0], *slot), body: body}, &record); err != nil {
 			return err
 		}
 		a.note(takenUp)
-		return a.print(record, func(w io.Writer) { row(w, "Key, "+string(record.Slot), "made "+date(record.Created)+expiry(record)) })
+		return a.print(record, func(w io.Writer) { row(w, "Key, "+string(record.Slot), "created "+date(record.Created)+expiry(record)) })
 	}
 	return cmd
 }
@@ -119,14 +121,14 @@ func (a *app) keyExpire() *cobra.Command {
 func (a *app) keyRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke SUBSCRIPTION --slot SLOT", Short: "Revoke a key", Example: "  tollgate key revoke team-a --slot secondary",
-		Args: named("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args: exactArgs("SUBSCRIPTION"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	slot := slotFlag(cmd, "")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *slot == "" {
 			return slotMissing(cmd)
 		}
-		if err := a.ask(cmd, request{method: http.MethodDelete, path: keyPath(args[0], *slot)}, nil); err != nil {
+		if err := a.call(cmd, request{method: http.MethodDelete, path: keyPath(args[0], *slot)}, nil); err != nil {
 			return err
 		}
 		a.note("The %s key of %s is revoked; gateways refuse it within a minute.", *slot, args[0])
@@ -152,8 +154,8 @@ func expiry(k subscription.KeyRecord) string {
 	return ", expires " + date(k.Expires)
 }
 
-// moment reads a flag's time or duration from now; zero if the flag is empty.
-func moment(cmd *cobra.Command, flag, text string) (time.Time, error) {
+// parseMoment reads a flag's time or duration from now; zero if the flag is empty.
+func parseMoment(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
@@ -166,6 +168,7 @@ func moment(cmd *cobra.Command, flag, text string) (time.Time, error) {
 	return time.Time{}, &usageError{cmd.CommandPath(), fmt.Sprintf("%s is %q: use a time such as 2026-12-31T00:00:00Z, or a duration from now, such as 720h", flag, text)}
 }
 
+// slotFlag adds the flag that selects a key.
 func slotFlag(cmd *cobra.Command, fallback string) *string {
 	slot := cmd.Flags().String("slot", fallback, "which key: primary or secondary")
 	complete(cmd, "slot", string(subscription.Primary), string(subscription.Secondary))

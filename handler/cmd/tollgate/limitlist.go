@@ -52,8 +52,8 @@ func (f *limitListFlags) given() bool {
 	return len(f.add.items) > 0 || len(f.remove) > 0 || f.file != ""
 }
 
-// edit returns a list of limits with the flags' changes: first the file's, then without
-// those removed, then with those added.
+// edit returns a list of limits with the flags' changes: it starts with the file's list, if
+// there is one, removes limits, then adds and replaces others.
 func (f *limitListFlags) edit(cmd *cobra.Command, limits []subscription.Limit, file []subscription.Limit) ([]subscription.Limit, error) {
 	if f.file != "" {
 		limits = file
@@ -76,7 +76,7 @@ func (f *limitListFlags) edit(cmd *cobra.Command, limits []subscription.Limit, f
 	return limits, nil
 }
 
-// limitNames says which limits there are.
+// limitNames lists limits, to follow "there": "is none", "are a, b".
 func limitNames(limits []subscription.Limit) string {
 	if len(limits) == 0 {
 		return "is none"
@@ -85,10 +85,10 @@ func limitNames(limits []subscription.Limit) string {
 	for i, l := range limits {
 		names[i] = l.Name
 	}
-	return when(len(names) == 1, "is ", "are ") + strings.Join(names, ", ")
+	return ifElse(len(names) == 1, "is ", "are ") + strings.Join(names, ", ")
 }
 
-// maxLimitsFile is the largest file of limits, in bytes: what the API takes.
+// maxLimitsFile is the largest file of limits, in bytes, like the API's largest request.
 const maxLimitsFile = 64 << 10
 
 // readFile reads the list in the file that --limits-file names; nil without the flag.
@@ -119,8 +119,8 @@ func (f *limitListFlags) readFile(cmd *cobra.Command) ([]subscription.Limit, err
 // shortFields are the JSON names of the short form's flags.
 var shortFields = []string{"tokensPerMinute", "burstTokens", "tokenQuota", "tokenQuotaPeriod", "counterKey"}
 
-// folded returns changes of a tier whose list of limits has been edited, with those of the
-// short form in the list: the API takes only one of the two.
+// folded returns a merge patch of a tier with an edited list of limits and the other changes.
+// The short form's changes go into the list, because the API accepts only one of the two.
 func (f *limitListFlags) folded(cmd *cobra.Command, limits []subscription.Limit, changes map[string]any) (map[string]any, error) {
 	body, short := make(map[string]any), make(map[string]any)
 	for name, value := range changes {
@@ -149,7 +149,7 @@ func (f *limitListFlags) folded(cmd *cobra.Command, limits []subscription.Limit,
 	return body, nil
 }
 
-// printLimits prints limits, one a line, each with what has it.
+// printLimits prints limits, one a line, each with its owner and a remark.
 func printLimits(w io.Writer, limits []subscription.Limit, owner string, remark func(subscription.Limit) string) {
 	for _, l := range limits {
 		cells := []string{"Limit", formatLimit(l), owner}
@@ -160,4 +160,5 @@ func printLimits(w io.Writer, limits []subscription.Limit, owner string, remark 
 	}
 }
 
+// noRemark has no remark about any limit.
 func noRemark(subscription.Limit) string { return "" }

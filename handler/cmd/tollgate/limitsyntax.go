@@ -61,8 +61,8 @@ func parseLimit(text string) (subscription.Limit, error) {
 	return l, (&subscription.Rules{Limits: []subscription.Limit{l}}).Validate()
 }
 
-// parseOverride reads an override: the name of a limit, and its clauses. Limits are those
-// of the tier: they tell whether amounts are money.
+// parseOverride reads an override: the name of a limit, and its clauses. limits are the tier's:
+// a limit's unit decides whether amounts are money.
 func parseOverride(text string, limits []subscription.Limit) (subscription.LimitOverride, error) {
 	words := strings.Fields(text)
 	if len(words) == 0 {
@@ -106,7 +106,7 @@ func cutName(text string) (name string, words []string) {
 
 var units = []limit.Unit{limit.Tokens, limit.PromptTokens, limit.CompletionTokens, limit.Calls, limit.Cost}
 
-// cutUnit cuts off the unit.
+// cutUnit cuts the unit off a limit's words.
 func cutUnit(words []string) (limit.Unit, []string, error) {
 	const fix = "use tokens, prompt-tokens, completion-tokens, calls or cost"
 	if len(words) == 0 || strings.Contains(words[0], "/") || clauses[words[0]] != nil || words[0] == "shadow" {
@@ -119,7 +119,8 @@ func cutUnit(words []string) (limit.Unit, []string, error) {
 	return unit, words[1:], nil
 }
 
-// clauses holds, by its word, how the value of each clause that has one is read.
+// clauses holds, by a clause's word, the function that reads the clause's value. It returns the
+// field of JSON that the value is for.
 var clauses = map[string]func(text string, unit limit.Unit) (field string, value any, err error){
 	"burst": func(text string, unit limit.Unit) (string, any, error) {
 		n, err := parseAmount(text, unit)
@@ -158,7 +159,7 @@ func parseClauses(words []string, unit limit.Unit, override bool) (map[string]an
 			field, value, err = parseWindow(word, unit, values)
 		case word == "shadow":
 		case !valued || override && word == "weights" || !override && word == "until":
-			return nil, fmt.Errorf("%q is not understood: use AMOUNT/minute, AMOUNT/day, burst, by, models, alert, shadow or %s", word, when(override, "until", "weights"))
+			return nil, fmt.Errorf("%q is not understood: use AMOUNT/minute, AMOUNT/day, burst, by, models, alert, shadow or %s", word, ifElse(override, "until", "weights"))
 		case len(words) == 0:
 			return nil, fmt.Errorf("%s has no value: add it, or leave %[1]s out", word)
 		default:
@@ -206,8 +207,8 @@ var (
 	decimal       = regexp.MustCompile(`^\d+(\.\d{1,9})?$`)
 )
 
-// parseAmount reads an amount: a whole number, also with commas between thousands, or of
-// cost a decimal, which stays text. Of an unknown unit it may be either.
+// parseAmount reads an amount: a whole number, also with commas between thousands, or, of cost,
+// a decimal, which stays text. If the unit is unknown, it may be either.
 func parseAmount(text string, unit limit.Unit) (any, error) {
 	if groupedNumber.MatchString(text) {
 		text = strings.ReplaceAll(text, ",", "")
@@ -227,6 +228,7 @@ func parseAmount(text string, unit limit.Unit) (any, error) {
 	return n, nil
 }
 
+// parsePercents reads percentages separated by commas.
 func parsePercents(text string) (percents []int, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.Atoi(strings.TrimSuffix(part, "%"))
@@ -240,6 +242,7 @@ func parsePercents(text string) (percents []int, err error) {
 
 var weightNames = []string{"prompt", "cached", "cacheWrite", "completion", "reasoning"}
 
+// parseWeights reads weights such as prompt=1000,cached=100.
 func parseWeights(text string) (map[string]int64, error) {
 	weights := make(map[string]int64)
 	for part := range strings.SplitSeq(text, ",") {
@@ -283,6 +286,7 @@ func formatLimit(l subscription.Limit) string {
 	return strings.Join(parts, " ")
 }
 
+// formatWeights writes weights as parseWeights reads them.
 func formatWeights(w *subscription.Weights) string {
 	if w == nil {
 		return ""

@@ -68,7 +68,7 @@ func TestEachFaultOfALimitHasItsOwnSentence(t *testing.T) {
 		"calls 60/day alert half":                   `alert is "half": use percents`,
 		"calls 60/day alert 95,50":                  "limits.calls.alertAt is not ascending",
 		"a b: calls 60/minute":                      `"a" is not a unit`,
-		"-x: calls 60/minute":                       `limits has the name "-x"`,
+		"-x: calls 60/minute":                       "limits.-x.name is not a limit's name",
 	} {
 		if l, err := parseLimit(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %+v and error %v, want %q", text, l, err, want)

@@ -1,6 +1,11 @@
-// Command tollgate is the operators' command line: it manages tiers, subscriptions and
-// keys, and shows usage, in the gateway's tables or through a gateway. Start reading at
-// root, which lists the commands.
+// Command tollgate is the operators' command line: it manages tiers, groups, subscriptions,
+// keys and prices, and shows usage.
+//
+// Most commands make requests to the operators' API of package manage: to a deployed gateway's,
+// with --server, or to one in this process that works on the gateway's tables. So they behave
+// the same either way, and every change is audited.
+//
+// Start reading at root, which lists the commands; client.go makes the requests.
 package main
 
 import (
@@ -50,6 +55,7 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	return status(err)
 }
 
+// status returns the exit status for an error.
 func status(err error) int {
 	_, usage := errors.AsType[*usageError](err)
 	problem, refused := errors.AsType[*manage.Problem](err)

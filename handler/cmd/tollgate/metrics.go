@@ -20,7 +20,7 @@ import (
 )
 
 func (a *app) metricsCommand() *cobra.Command {
-	return group("metrics", "Token metrics in Application Insights", "Work on the token metrics that the gateway sends to Application Insights.",
+	return commandGroup("metrics", "Token metrics in Application Insights", "Work on the token metrics that the gateway sends to Application Insights.",
 		"  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z", a.metricsReplay())
 }
 
@@ -33,13 +33,13 @@ type replay struct {
 }
 
 func (a *app) metricsReplay() *cobra.Command {
-	var asked replay
+	var options replay
 	cmd := &cobra.Command{
-		Use: "replay --from TIME --to TIME", Short: "Send the metrics of tokens and costs of minutes that are over again",
-		Long: `Send the metrics of tokens and costs of minutes that are over again, from the
-usage table: after an outage of Application Insights, or for an instance that was killed before
-it had sent them. They have the dimensions Subscription ID, Replayed=true, which
-the included queries skip unless asked, and those of METRIC_DIMENSIONS that depend
+		Use: "replay --from TIME --to TIME", Short: "Send the metrics of past minutes' tokens and costs again",
+		Long: `Send the metrics of past minutes' tokens and costs again, from the table usage:
+after an outage of Application Insights, or if an instance was killed before it
+sent them. They have the dimensions Subscription ID, Replayed=true, which
+the included queries leave out by default, and those of METRIC_DIMENSIONS that depend
 on the subscription and the model alone. A minute that is replayed twice counts
 twice. Minutes are kept for 7 days; older ones can't be sent.
 
@@ -47,28 +47,28 @@ It reads the gateway's settings APPLICATIONINSIGHTS_CONNECTION_STRING,
 APPLICATIONINSIGHTS_AUTHENTICATION_STRING, METRIC_NAMESPACE and
 METRIC_DIMENSIONS.`,
 		Example: "  tollgate metrics replay --from 2026-07-01T10:00Z --to 2026-07-01T11:00Z --dry-run",
-		Args:    named(),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return a.replay(cmd, asked) },
+		Args:    exactArgs(),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.replay(cmd, options) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.from, "from", "", "the first minute, such as 2026-07-01T10:00Z")
-	flags.StringVar(&asked.to, "to", "", "the minute after the last")
-	flags.StringVar(&asked.subscription, "subscription", "", "only this subscription")
-	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be sent, and send nothing")
-	flags.DurationVar(&asked.timeout, "timeout", 2*time.Minute, "how long Application Insights may take")
+	flags.StringVar(&options.from, "from", "", "the first minute, such as 2026-07-01T10:00Z")
+	flags.StringVar(&options.to, "to", "", "the minute after the last")
+	flags.StringVar(&options.subscription, "subscription", "", "only this subscription")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "show what would be sent, and send nothing")
+	flags.DurationVar(&options.timeout, "timeout", 2*time.Minute, "how long Application Insights may take")
 	return cmd
 }
 
-func (a *app) replay(cmd *cobra.Command, asked replay) error {
-	from, e1 := wholeMinute(cmd, "--from", asked.from)
-	to, e2 := wholeMinute(cmd, "--to", asked.to)
+func (a *app) replay(cmd *cobra.Command, options replay) error {
+	from, e1 := wholeMinute(cmd, "--from", options.from)
+	to, e2 := wholeMinute(cmd, "--to", options.to)
 	if err := errors.Join(e1, e2); err != nil {
 		return err
 	}
 	if !from.Before(to) {
 		return &usageError{cmd.CommandPath(), "--to must be after --from: it is the minute after the last"}
 	}
-	stores, err := a.openOnly(cmd)
+	stores, err := a.openTablesOnly(cmd)
 	if err != nil {
 		return err
 	}
@@ -79,12 +79,12 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return err
 	}
-	used, err := minutes(cmd.Context(), ledger.Reader{Store: stores.Ledger}, asked.subscription, from, to)
+	used, err := minutes(cmd.Context(), ledger.Reader{Store: stores.Ledger}, options.subscription, from, to)
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
-	var sink telemetry.Sink = nowhere{}
-	if !asked.dryRun {
+	var sink telemetry.Sink = discardSink{}
+	if !options.dryRun {
 		if sink, err = a.insights(); err != nil {
 			return err
 		}
@@ -93,7 +93,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 	if err != nil {
 		return fmt.Errorf("nothing was sent: %w", err)
 	}
-	sent, err := resend(cmd.Context(), used, replaying{names, prices.Currency.Code}, sink, asked.timeout)
+	sent, err := resend(cmd.Context(), used, replaySettings{names, prices.Currency.Code}, sink, options.timeout)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *app) replay(cmd *cobra.Command, asked replay) error {
 		a.note("There is no minute with usage in that time.")
 	}
 	return a.print(sent, func(w io.Writer) {
-		row(w, when(asked.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS", "COST")
+		row(w, ifElse(options.dryRun, "WOULD SEND MINUTES", "MINUTES"), "CALLS", "PROMPT TOKENS", "COMPLETION TOKENS", "COST")
 		row(w, number(int64(sent.Minutes)), number(sent.Calls), number(sent.PromptTokens), number(sent.CompletionTokens), sent.Cost.String())
 	})
 }
@@ -164,14 +164,14 @@ func (a *app) dimensions() ([]telemetry.Dimension, error) {
 // replayQueueBytes is enough to queue a whole replay, in compressed bytes.
 const replayQueueBytes = 1 << 30
 
-// nowhere is a sink that discards everything.
-type nowhere struct{}
+// A discardSink is a sink that discards everything.
+type discardSink struct{}
 
-func (nowhere) Send(telemetry.Batch)        {}
-func (nowhere) Dropped() map[string]int64   { return nil }
-func (nowhere) Close(context.Context) error { return nil }
+func (discardSink) Send(telemetry.Batch)        {}
+func (discardSink) Dropped() map[string]int64   { return nil }
+func (discardSink) Close(context.Context) error { return nil }
 
-// minutes reads what one subscription used, or each one.
+// minutes reads the usage of one subscription by minute or, if it is empty, of each one.
 func minutes(ctx context.Context, reader ledger.Reader, subscription string, from, to time.Time) ([]ledger.Usage, error) {
 	if subscription != "" {
 		of, err := reader.Subscription(ctx, subscription, from, to, ledger.Minute)
@@ -190,15 +190,15 @@ type resent struct {
 	Cost             limit.Money `json:"cost"`
 }
 
-// A replaying says how metrics are sent again.
-type replaying struct {
-	names    []telemetry.Dimension
-	currency string // of costs
+// replaySettings say how metrics are sent again.
+type replaySettings struct {
+	dimensions []telemetry.Dimension
+	currency   string // of costs
 }
 
-// resend sends the metrics of tokens and costs of minutes. Its error names the items that may not have
-// arrived.
-func resend(ctx context.Context, used []ledger.Usage, how replaying, sink telemetry.Sink, timeout time.Duration) (resent, error) {
+// resend sends the metrics of minutes' tokens and costs. Its error says how many items may not
+// have arrived.
+func resend(ctx context.Context, used []ledger.Usage, how replaySettings, sink telemetry.Sink, timeout time.Duration) (resent, error) {
 	var sent resent
 	var items int
 	for minutes := range slices.Chunk(used, 1000) {
@@ -232,7 +232,7 @@ func resend(ctx context.Context, used []ledger.Usage, how replaying, sink teleme
 
 // replayed returns the metrics of one minute. The usage of single calls is no longer
 // known, so each counts as the mean. Calls without a price have no part in the cost.
-func (how replaying) replayed(u ledger.Usage) []telemetry.Metric {
+func (how replaySettings) replayed(u ledger.Usage) []telemetry.Metric {
 	sum := telemetry.Usage{Currency: how.currency, Priced: u.Cost > 0,
 		Usage: limit.Usage{PromptTokens: u.PromptTokens, CachedTokens: u.CachedTokens, CompletionTokens: u.CompletionTokens, ReasoningTokens: u.ReasoningTokens, Cost: u.Cost}}
 	var all []telemetry.Metric
@@ -243,8 +243,8 @@ func (how replaying) replayed(u ledger.Usage) []telemetry.Metric {
 			calls -= u.Unpriced
 			dimensions[telemetry.CurrencyDimension] = v.Currency
 		}
-		calls = max(calls, 1) // a minute may have only what came late of earlier calls
-		for _, d := range how.names {
+		calls = max(calls, 1) // a minute may have only late usage of earlier calls
+		for _, d := range how.dimensions {
 			dimensions[d.Name] = d.Of(u.Subscription, u.Model, telemetry.Place{})
 		}
 		dimensions["Subscription ID"] = u.Subscription

@@ -22,7 +22,7 @@ const testKey = "canary-operator-key-0123456789abcdef"
 func (m *terminal) deploy() *httptest.Server {
 	m.t.Helper()
 	a := &app{getenv: func(name string) string { return m.environment[name] }, tables: m.tables}
-	stores, err := a.open()
+	stores, err := a.openTables()
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestTheCommandsWorkOnADeployedGateway(t *testing.T) {
 	m.fails(exitConflict, []string{"exists already"}, "subscription", "create", "team-a", "--tier", "standard")
 	m.environment["MANAGE_KEY"] = "another"
 	m.fails(exitDenied, []string{"the operator's key"}, "tier", "list")
-	if strings.Contains(m.said.String(), testKey) {
+	if strings.Contains(m.stderr.String(), testKey) {
 		t.Error("got the operator's key on stderr, want it nowhere")
 	}
 }

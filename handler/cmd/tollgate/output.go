@@ -66,6 +66,7 @@ func row(w io.Writer, cells ...string) {
 // change the direction of text.
 func clean(text string) string { return strings.Map(printable, text) }
 
+// printable returns a rune, or the replacement character for one that acts on a terminal.
 func printable(r rune) rune {
 	if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
 		return unicode.ReplacementChar
@@ -111,6 +112,7 @@ func short(n int64) string {
 	return sign + number(n)
 }
 
+// date formats a time; empty if it is zero.
 func date(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -118,7 +120,8 @@ func date(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 UTC")
 }
 
-func when(is bool, word, otherwise string) string {
+// ifElse returns word if a condition holds, else otherwise.
+func ifElse(is bool, word, otherwise string) string {
 	if is {
 		return word
 	}

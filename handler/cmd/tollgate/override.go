@@ -49,7 +49,7 @@ func (f *overrideFlags) edit(cmd *cobra.Command, o subscription.Overrides, limit
 	return o, nil
 }
 
-// names reports whether a limit is among those that the flags override.
+// names reports whether the flags override the limit with a name.
 func (f *overrideFlags) names(name string) bool {
 	return slices.ContainsFunc(f.set, func(text string) bool {
 		words := strings.Fields(text)
@@ -57,8 +57,8 @@ func (f *overrideFlags) names(name string) bool {
 	})
 }
 
-// overridesBody returns a merge patch of overrides whose list has been edited: with all
-// limits, those of the short form among them, because the API takes only one of the two.
+// overridesBody returns a merge patch of overrides with an edited list of limits. The short
+// form's changes go into the list, because the API accepts only one of the two.
 func (f *subscriptionFlags) overridesBody(cmd *cobra.Command, before subscription.Overrides, limits []subscription.Limit) (map[string]any, error) {
 	after, err := f.overrides.edit(cmd, before, limits)
 	if err != nil {
@@ -87,7 +87,7 @@ func (f *subscriptionFlags) overridesBody(cmd *cobra.Command, before subscriptio
 // tierLimits returns the limits of the tier that a subscription has or gets.
 func (a *app) tierLimits(cmd *cobra.Command, id string) ([]subscription.Limit, error) {
 	var tier subscription.Tier
-	err := a.ask(cmd, request{method: http.MethodGet, path: tierPath(id)}, &tier)
+	err := a.call(cmd, request{method: http.MethodGet, path: tierPath(id)}, &tier)
 	return tier.Limits, err
 }
 
@@ -95,7 +95,7 @@ func (a *app) tierLimits(cmd *cobra.Command, id string) ([]subscription.Limit, e
 func (a *app) editSubscription(cmd *cobra.Command, id string, given *subscriptionFlags) (changed subscription.Details, err error) {
 	err = retryStale(func() error {
 		var before subscription.Details
-		if err := a.ask(cmd, request{method: http.MethodGet, path: subscriptionPath(id)}, &before); err != nil {
+		if err := a.call(cmd, request{method: http.MethodGet, path: subscriptionPath(id)}, &before); err != nil {
 			return err
 		}
 		tier := before.Tier
@@ -110,12 +110,13 @@ func (a *app) editSubscription(cmd *cobra.Command, id string, given *subscriptio
 		if body["overrides"], err = given.overridesBody(cmd, before.Overrides, limits); err != nil {
 			return err
 		}
-		return a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(id), body: body, version: before.Version}, &changed)
+		return a.call(cmd, request{method: http.MethodPatch, path: subscriptionPath(id), body: body, version: before.Version}, &changed)
 	})
 	return changed, err
 }
 
-// overrideRemark returns what is said of a limit that a subscription overrides.
+// overrideRemark returns a function that returns the remark about a limit: whether the overrides
+// change it, and until when.
 func overrideRemark(o subscription.Overrides) func(subscription.Limit) string {
 	return func(l subscription.Limit) string {
 		for _, override := range o.Limits {

@@ -19,11 +19,11 @@ import (
 )
 
 func (a *app) priceCommand() *cobra.Command {
-	return group("price", "What tokens of models cost",
+	return commandGroup("price", "What tokens of models cost",
 		`A price is what a million tokens of a model cost, from a UTC date on until the
 model's next price begins. Calls are priced when they start, and never again.
-Numbers are decimals, such as 2.5. Free is 0, said explicitly. Changes reach
-gateways within a minute.`,
+Numbers are decimals, such as 2.5. If a model is free, set its prices to 0.
+Changes reach gateways within a minute.`,
 		`  tollgate price currency USD
   tollgate price set gpt-4.1 --prompt 2 --cached 0.5 --completion 8
   tollgate price import model_prices_and_context_window.json --dry-run
@@ -50,7 +50,7 @@ var rateFlags = []struct{ name, help string }{
 }
 
 func (a *app) priceSet() *cobra.Command {
-	asked := priceFlags{rates: make(map[string]*string)}
+	options := priceFlags{rates: make(map[string]*string)}
 	cmd := &cobra.Command{
 		Use:   "set MODEL",
 		Short: "Set a model's price from a date on",
@@ -62,18 +62,18 @@ tokens without a price of their own cost as much as the dearest that has one.`,
   tollgate price set gpt-4.1 --prompt 1.5 --completion 6 --from 2027-01-01
   tollgate price set gpt-4.1 --multiplier us-zone=1.1
   tollgate price set our-own-model --prompt 0 --completion 0`,
-		Args: named("MODEL"), ValidArgsFunction: a.ids(pricedModels),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.setPrice(cmd, args[0], asked) },
+		Args: exactArgs("MODEL"), ValidArgsFunction: a.completeID(pricedModels),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.setPrice(cmd, args[0], options) },
 	}
 	flags := cmd.Flags()
 	for _, flag := range rateFlags {
-		asked.rates[flag.name] = flags.String(flag.name, "", "price of a million "+flag.help)
+		options.rates[flag.name] = flags.String(flag.name, "", "price of a million "+flag.help)
 	}
-	flags.StringToStringVar(&asked.multipliers, "multiplier", nil, "what the prices are multiplied by at an endpoint, as NAME=NUMBER; NAME= removes it")
-	flags.StringVar(&asked.source, "source", "", "where the price is from, for people")
-	flags.StringSliceVar(&asked.partial, "partial", nil, `what the price depends on beside these, as names separated by commas; "": nothing`)
-	flags.BoolVar(&asked.acceptPartial, "accept-partial", false, "let limits in cost go by this price although it leaves something out")
-	dateFlag(cmd, &asked.from)
+	flags.StringToStringVar(&options.multipliers, "multiplier", nil, "what the prices are multiplied by at an endpoint, as NAME=NUMBER; NAME= removes it")
+	flags.StringVar(&options.source, "source", "", "where the price is from: a remark for people")
+	flags.StringSliceVar(&options.partial, "partial", nil, `what else the price depends on, as names separated by commas; "": nothing`)
+	flags.BoolVar(&options.acceptPartial, "accept-partial", false, "let limits in cost use this price although it leaves something out")
+	dateFlag(cmd, &options.from)
 	return cmd
 }
 
@@ -82,20 +82,20 @@ func dateFlag(cmd *cobra.Command, from *string) {
 	cmd.Flags().StringVar(from, "from", string(price.DateOf(time.Now())), "the UTC date from which the price is in effect")
 }
 
-// setPrice changes the price of a model from a date, or makes it.
-func (a *app) setPrice(cmd *cobra.Command, model string, asked priceFlags) error {
-	path := pricePath(model, asked.from)
+// setPrice changes the price of a model from a date, or creates it.
+func (a *app) setPrice(cmd *cobra.Command, model string, options priceFlags) error {
+	path := pricePath(model, options.from)
 	var p price.Price
-	err := a.ask(cmd, request{method: http.MethodGet, path: path}, &p)
+	err := a.call(cmd, request{method: http.MethodGet, path: path}, &p)
 	if problem, ok := errors.AsType[*manage.Problem](err); ok && problem.Code == manage.CodeNotFound {
-		p, err = a.newPrice(cmd, model, price.Date(asked.from))
+		p, err = a.newPrice(cmd, model, price.Date(options.from))
 	}
 	if err != nil {
 		return err
 	}
-	asked.apply(cmd, &p.Terms)
-	change := request{method: http.MethodPut, path: path, body: p.Terms, version: p.Version, fresh: p.Version == 0}
-	if err := a.ask(cmd, change, &p); err != nil {
+	options.apply(cmd, &p.Terms)
+	change := request{method: http.MethodPut, path: path, body: p.Terms, version: p.Version, mustNotExist: p.Version == 0}
+	if err := a.call(cmd, change, &p); err != nil {
 		return err
 	}
 	return a.printPrices(cmd, []price.Price{p})
@@ -157,7 +157,7 @@ func (f priceFlags) apply(cmd *cobra.Command, terms *price.Terms) {
 func (a *app) priceList() *cobra.Command {
 	var search string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List prices, by model and date", Example: "  tollgate price list\n  tollgate price list --search gpt --output json", Args: named(),
+		Use: "list", Short: "List prices, by model and date", Example: "  tollgate price list\n  tollgate price list --search gpt --output json", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "search", search)
@@ -175,7 +175,7 @@ func (a *app) priceList() *cobra.Command {
 func (a *app) priceShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show MODEL", Short: "Show all prices of a model, with what they leave out and where they are from", Example: "  tollgate price show gpt-4.1",
-		Args: named("MODEL"), ValidArgsFunction: a.ids(pricedModels),
+		Args: exactArgs("MODEL"), ValidArgsFunction: a.completeID(pricedModels),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			prices, err := a.prices(cmd, args[0])
 			if err != nil {
@@ -204,14 +204,14 @@ func noPrice(model string) error {
 // printPrice prints all of a price, one field a line.
 func printPrice(w io.Writer, p price.Price, inEffect bool) {
 	row(w, "Model", p.Model)
-	row(w, "From", string(p.From)+when(inEffect, " (in effect)", ""))
+	row(w, "From", string(p.From)+ifElse(inEffect, " (in effect)", ""))
 	row(w, "Prompt", string(p.Prompt))
 	row(w, "Cached", string(p.Cached))
 	row(w, "Cache write", string(p.CacheWrite))
 	row(w, "Long cache write", string(p.CacheWriteLong))
 	row(w, "Completion", string(p.Completion))
 	row(w, "Multipliers", multipliers(p))
-	row(w, "Leaves out", strings.Join(p.Partial, ", ")+when(p.AcceptPartial, " (accepted)", ""))
+	row(w, "Leaves out", strings.Join(p.Partial, ", ")+ifElse(p.AcceptPartial, " (accepted)", ""))
 	row(w, "Source", p.Source)
 	if p.Unreadable != "" {
 		row(w, "Unreadable", p.Unreadable)
@@ -231,20 +231,21 @@ func multipliers(p price.Price) string {
 func (a *app) printPrices(cmd *cobra.Command, prices []price.Price) error {
 	if len(prices) > 0 && a.output == asTable {
 		var c price.Currency
-		if err := a.ask(cmd, request{method: http.MethodGet, path: "/prices/currency"}, &c); err != nil {
+		if err := a.call(cmd, request{method: http.MethodGet, path: "/prices/currency"}, &c); err != nil {
 			return err
 		}
-		a.note("Prices of a million tokens, in %s.", when(c.Code != "", c.Code, "no currency: set it with 'tollgate price currency'"))
+		a.note("Prices of a million tokens, in %s.", ifElse(c.Code != "", c.Code, "no currency: set it with 'tollgate price currency'"))
 	}
-	return a.print(listed(prices), func(w io.Writer) {
+	return a.print(notNil(prices), func(w io.Writer) {
 		row(w, "MODEL", "FROM", "PROMPT", "CACHED", "CACHE WRITE", "LONG WRITE", "COMPLETION", "MULTIPLIERS", "IN EFFECT", "NOTE")
 		for _, p := range prices {
 			row(w, p.Model, string(p.From), string(p.Prompt), string(p.Cached), string(p.CacheWrite), string(p.CacheWriteLong), string(p.Completion),
-				multipliers(p), when(isInEffect(prices, p), "yes", "no"), remark(p))
+				multipliers(p), ifElse(isInEffect(prices, p), "yes", "no"), remark(p))
 		}
 	})
 }
 
+// remark returns what a list of prices notes about a price.
 func remark(p price.Price) string {
 	switch {
 	case p.Unreadable != "":
@@ -267,14 +268,14 @@ func (a *app) priceDelete() *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use: "delete MODEL --from DATE", Short: "Delete a model's price from a date", Long: `Delete the price of a model that is in effect from a date. The price before it
-goes on in its place; without one, the model has no price.`,
+takes effect again; without one, the model has no price.`,
 		Example: "  tollgate price delete gpt-4.1 --from 2027-01-01",
-		Args:    named("MODEL"), ValidArgsFunction: a.ids(pricedModels),
+		Args:    exactArgs("MODEL"), ValidArgsFunction: a.completeID(pricedModels),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if from == "" {
 				return &usageError{cmd.CommandPath(), "--from is missing: name the date from which the price is in effect, as 'tollgate price list' shows it"}
 			}
-			if err := a.ask(cmd, request{method: http.MethodDelete, path: pricePath(args[0], from)}, nil); err != nil {
+			if err := a.call(cmd, request{method: http.MethodDelete, path: pricePath(args[0], from)}, nil); err != nil {
 				return err
 			}
 			a.note("The price of %s from %s is deleted.", args[0], from)
@@ -292,14 +293,14 @@ func (a *app) priceCurrency() *cobra.Command {
 of three capital letters. It is a label: nothing is converted. While there are
 prices it can't be changed.`,
 		Example: "  tollgate price currency USD\n  tollgate price currency",
-		Args:    atMost("CODE"), ValidArgsFunction: cobra.NoFileCompletions,
+		Args:    atMostOne("CODE"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := request{method: http.MethodGet, path: "/prices/currency"}
 			if len(args) > 0 {
 				r.method, r.body = http.MethodPut, price.Currency{Code: args[0]}
 			}
 			var c price.Currency
-			if err := a.ask(cmd, r, &c); err != nil {
+			if err := a.call(cmd, r, &c); err != nil {
 				return err
 			}
 			return a.print(c, func(w io.Writer) { row(w, c.Code) })
@@ -315,18 +316,18 @@ read, prices that begin or end within 14 days, and differences between prices
 that look like mistakes. The exit status is 1 if a served model has no price, or
 a price can't be used or leaves something out that nobody accepted.`,
 		Example: "  tollgate price check\n  tollgate price check --server https://<app>.azurewebsites.net",
-		Args:    named(),
+		Args:    exactArgs(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.checkPrices(cmd) },
 	}
 }
 
 func (a *app) checkPrices(cmd *cobra.Command) error {
 	var check manage.PriceCheck
-	if err := a.ask(cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
+	if err := a.call(cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
 		return err
 	}
 	if check.Served == nil {
-		a.note("Which models are served isn't known here: name the gateway with --server, or set all of its settings.")
+		a.note("The models that are served are unknown here: name the gateway with --server, or set all of its settings.")
 	}
 	wrong := 0
 	for _, f := range check.Items {
@@ -335,11 +336,11 @@ func (a *app) checkPrices(cmd *cobra.Command) error {
 		}
 	}
 	if len(check.Items) == 0 {
-		a.note("Nothing to say.")
+		a.note("Nothing to report.")
 	}
 	err := a.print(check, func(w io.Writer) {
 		for _, f := range check.Items {
-			row(w, when(f.Kind.AffectsCalls(), "WRONG", "note"), f.Model, f.Problem+": "+f.Fix)
+			row(w, ifElse(f.Kind.AffectsCalls(), "WRONG", "note"), f.Model, f.Problem+": "+f.Fix)
 		}
 	})
 	if err == nil && wrong > 0 {
@@ -356,7 +357,7 @@ func (a *app) prices(cmd *cobra.Command, model string) ([]price.Price, error) {
 	}
 	query := url.Values{}
 	set(query, "model", model)
-	return all[price.Price](cmd.Context(), a, c, "/prices", query)
+	return readPages[price.Price](cmd.Context(), a, c, "/prices", query)
 }
 
 func pricedModels(ctx context.Context, a *app) ([]string, error) {

@@ -13,7 +13,8 @@ import (
 	"tollgate/handler/price"
 )
 
-// list of the tests: one model by itself, one whose entry leaves something out.
+// litellmList is a list with a model that has prices of tokens only, and one whose entry leaves
+// something out.
 const litellmList = `{
  "sample_spec": {"input_cost_per_token": 0.0},
  "azure/plain": {"input_cost_per_token": 5.5e-07, "output_cost_per_token": 2.19e-06, "cache_read_input_token_cost": 2.75e-07, "mode": "chat"},
@@ -50,7 +51,7 @@ func wantRates(t *testing.T, what string, got, want price.Rates) {
 	}
 }
 
-// run tests both on the tables and through a gateway.
+// onBoth runs a test both on the tables and through a gateway.
 func onBoth(t *testing.T, test func(*testing.T, *terminal)) {
 	t.Run("tables", func(t *testing.T) { test(t, newTerminal(t)) })
 	t.Run("server", func(t *testing.T) {
@@ -125,8 +126,8 @@ func TestAnImportShowsWhatItSets(t *testing.T) {
 		if got := strings.TrimSpace(m.must("price", "currency")); got != "USD" {
 			t.Errorf("currency: got %s, want USD, which the list is in", got)
 		}
-		if shown := m.must("price", "import", list, "--models", "plain", "--yes"); !strings.Contains(shown, "is so already") {
-			t.Errorf("a second import: got\n%s\nwant that it is so already", shown)
+		if shown := m.must("price", "import", list, "--models", "plain", "--yes"); !strings.Contains(shown, "unchanged") {
+			t.Errorf("a second import: got\n%s\nwant \"unchanged\"", shown)
 		}
 		m.must("price", "set", "own", "--accept-partial", "--multiplier", "zone=1.1", "--from", "2026-01-01")
 		m.must("price", "import", m.file("later.json", strings.ReplaceAll(litellmList, "3e-06", "4e-06")), "--models", "own=tiered", "--yes", "--from", "2026-06-01")
@@ -172,7 +173,7 @@ func TestAnImportAsks(t *testing.T) {
 	}
 }
 
-func TestAnImportConvertsOnlyAsTold(t *testing.T) {
+func TestAnImportConvertsOnlyWithAnExchangeRate(t *testing.T) {
 	m := newTerminal(t)
 	list := m.file("prices.json", litellmList)
 	m.must("price", "currency", "EUR")
@@ -210,7 +211,7 @@ func TestTheServedModelsAreImportedAndChecked(t *testing.T) {
 	m := newTerminal(t)
 	list := m.file("prices.json", litellmList)
 	m.must("price", "currency", "USD")
-	if _, stderr, status := m.run("price", "check"); status != exitDone || !strings.Contains(stderr, "isn't known here") {
+	if _, stderr, status := m.run("price", "check"); status != exitDone || !strings.Contains(stderr, "are unknown here") {
 		t.Errorf("without the gateway's settings: got status %d and %s, want %d and that the models are unknown", status, stderr, exitDone)
 	}
 	m.environment["UPSTREAM_URL"], m.environment["UPSTREAM_API_KEY"], m.environment["MODELS"] = "https://x.services.ai.azure.com", "k", "plain,tiered"
@@ -230,7 +231,7 @@ func TestTheServedModelsAreImportedAndChecked(t *testing.T) {
 	}
 }
 
-func TestATerminalIsSafeFromAListsText(t *testing.T) {
+func TestAPriceImportPrintsNoControlCharacters(t *testing.T) {
 	m := newTerminal(t)
 	list := m.file("prices.json", `{"azure/m":{"input_cost_per_token":1e-6,"output_cost_per_token":1e-6,"\u001b[2Jcost":1}}`)
 	if shown := m.must("price", "import", list, "--models", "m", "--yes"); strings.Contains(shown, "\x1b") {

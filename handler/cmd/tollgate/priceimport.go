@@ -25,41 +25,41 @@ type priceImportFlags struct {
 }
 
 func (a *app) priceImport() *cobra.Command {
-	var asked priceImportFlags
+	var options priceImportFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Set prices from LiteLLM's list, model_prices_and_context_window.json",
 		Long: `Set prices from a copy of LiteLLM's list of prices, a file that you have: nothing
-is fetched. It shows what it will set and from which entry, and asks. For a model
-it looks for Azure's entry (azure/MODEL, azure_ai/MODEL), then for MODEL itself.
+is fetched. It shows what it will set and from which entry, and asks. For each
+model it looks for Azure's entry (azure/MODEL, azure_ai/MODEL), then for MODEL itself.
 
 Nothing is set if a price differs from the known one by more than tenfold, unless
---accept-tenfold is given. What an entry says beside the prices of tokens, such
-as a price above a number of tokens or for each search, is named: limits in cost
-refuse calls of such a model, unless --accept-partial is given. The list is of
-other people: compare it with what you are billed.`,
+--accept-tenfold is given. Prices in an entry other than those of tokens, such as
+one above a number of tokens or for each search, are listed: limits in cost
+refuse calls of such a model, unless --accept-partial is given. Other people
+maintain the list: compare it with what you are billed.`,
 		Example: `  tollgate price import model_prices_and_context_window.json --dry-run
   tollgate price import model_prices_and_context_window.json --models gpt-4.1,our-chat=azure/gpt-4.1-mini --yes`,
-		Args: named("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.importPrices(cmd, args[0], asked) },
+		Args: exactArgs("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.importPrices(cmd, args[0], options) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.models, "models", "", "the models to set, as MODEL or MODEL=ENTRY, separated by commas (default: those that the gateway serves)")
-	flags.StringVar(&asked.exchange, "exchange-rate", "", "how much of the prices' currency a US dollar is, if that is another currency")
-	flags.BoolVar(&asked.dryRun, "dry-run", false, "show what would be set, and change nothing")
-	flags.BoolVar(&asked.yes, "yes", false, "don't ask before setting")
-	flags.BoolVar(&asked.acceptPartial, "accept-partial", false, "let limits in cost go by prices that leave something out")
-	flags.BoolVar(&asked.tenfold, "accept-tenfold", false, "set prices that differ from the known ones by more than tenfold")
-	dateFlag(cmd, &asked.from)
+	flags.StringVar(&options.models, "models", "", "the models to set, as MODEL or MODEL=ENTRY, separated by commas (default: those that the gateway serves)")
+	flags.StringVar(&options.exchange, "exchange-rate", "", "how much of the prices' currency a US dollar is, if that is another currency")
+	flags.BoolVar(&options.dryRun, "dry-run", false, "show what would be set, and change nothing")
+	flags.BoolVar(&options.yes, "yes", false, "don't ask before setting")
+	flags.BoolVar(&options.acceptPartial, "accept-partial", false, "let limits in cost use prices that leave something out")
+	flags.BoolVar(&options.tenfold, "accept-tenfold", false, "set prices that differ from the known ones by more than tenfold")
+	dateFlag(cmd, &options.from)
 	return cmd
 }
 
-// A plannedPrice is what an import does about one model.
+// A plannedPrice says what an import does about one model.
 type plannedPrice struct {
 	Model  string `json:"model"`
 	Entry  string `json:"entry,omitempty"` // of the list
 	Result string `json:"result"`
-	// Price is what is set; nil: nothing is.
+	// Price is the price to set; nil: none is set.
 	Price *price.Price `json:"price,omitempty"`
 	// Tenfold names the rates that differ from the known ones by more than tenfold.
 	Tenfold []string `json:"tenfold,omitempty"`
@@ -78,7 +78,7 @@ type priceImporting struct {
 	plan     []plannedPrice
 }
 
-func (a *app) importPrices(cmd *cobra.Command, file string, asked priceImportFlags) error {
+func (a *app) importPrices(cmd *cobra.Command, file string, options priceImportFlags) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return &usageError{cmd.CommandPath(), err.Error()}
@@ -87,7 +87,7 @@ func (a *app) importPrices(cmd *cobra.Command, file string, asked priceImportFla
 	if err != nil {
 		return &usageError{cmd.CommandPath(), file + " " + err.Error()}
 	}
-	i := &priceImporting{app: a, priceImportFlags: asked, cmd: cmd, file: filepath.Base(file), list: list}
+	i := &priceImporting{app: a, priceImportFlags: options, cmd: cmd, file: filepath.Base(file), list: list}
 	if err := i.prepare(); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (i *priceImporting) prepare() (err error) {
 	if i.known, err = i.prices(i.cmd, ""); err != nil {
 		return err
 	}
-	if err := i.ask(i.cmd, request{method: http.MethodGet, path: "/prices/currency"}, &i.currency); err != nil {
+	if err := i.call(i.cmd, request{method: http.MethodGet, path: "/prices/currency"}, &i.currency); err != nil {
 		return err
 	}
 	same := i.currency.Code == litellm.Currency || i.currency.Code == ""
@@ -134,14 +134,14 @@ func (i *priceImporting) wanted() (map[string]string, error) {
 	models := make(map[string]string)
 	if i.models == "" {
 		var check manage.PriceCheck
-		if err := i.ask(i.cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
+		if err := i.call(i.cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
 			return nil, err
 		}
 		for _, model := range check.Served {
 			models[model] = ""
 		}
 		if len(models) == 0 {
-			return nil, &usageError{i.cmd.CommandPath(), "--models is missing, and which models are served isn't known here: name them"}
+			return nil, &usageError{i.cmd.CommandPath(), "--models is missing, and the models that are served are unknown here: name them"}
 		}
 		return models, nil
 	}
@@ -155,7 +155,7 @@ func (i *priceImporting) wanted() (map[string]string, error) {
 	return models, nil
 }
 
-// planned decides what to do about a model.
+// planned returns what the import does about a model.
 func (i *priceImporting) planned(model, entry string) plannedPrice {
 	item := plannedPrice{Model: model, Entry: entry}
 	if entry == "" {
@@ -176,7 +176,7 @@ func (i *priceImporting) planned(model, entry string) plannedPrice {
 	p := &price.Price{Model: model, From: price.Date(i.from), Terms: price.Terms{Rates: found.Rates, Partial: found.Partial, Source: i.source(item.Entry)}}
 	before, known := inEffect(i.known, model, p.From)
 	if known {
-		i.follow(p, before)
+		i.keepDecisions(p, before)
 	}
 	if i.acceptPartial && len(p.Partial) > 0 {
 		p.AcceptPartial = true
@@ -187,7 +187,7 @@ func (i *priceImporting) planned(model, entry string) plannedPrice {
 		item.Tenfold = price.TenfoldChanges(before.Rates, p.Rates)
 	}
 	if known && before.Rates == p.Rates && slices.Equal(before.Partial, p.Partial) && before.AcceptPartial == p.AcceptPartial && before.Unreadable == "" {
-		item.Result = "is so already"
+		item.Result = "unchanged"
 		return item
 	}
 	item.Price = p
@@ -205,8 +205,9 @@ func (i *priceImporting) others(names []string) (notes []string) {
 	return notes
 }
 
-// follow takes over from the price before what operators decided.
-func (i *priceImporting) follow(p *price.Price, before price.Price) {
+// keepDecisions copies from the price before what operators decided: multipliers, and whether
+// to accept a partial price.
+func (i *priceImporting) keepDecisions(p *price.Price, before price.Price) {
 	p.Multipliers = before.Multipliers
 	known := func(name string) bool { return slices.Contains(before.Partial, name) }
 	p.AcceptPartial = before.AcceptPartial && len(p.Partial) > 0 && !slices.ContainsFunc(p.Partial, func(name string) bool { return !known(name) })
@@ -242,14 +243,14 @@ func (i *priceImporting) run() error {
 		return err
 	}
 	if i.currency.Code == "" {
-		if err := i.ask(i.cmd, request{method: http.MethodPut, path: "/prices/currency", body: price.Currency{Code: litellm.Currency}}, nil); err != nil {
+		if err := i.call(i.cmd, request{method: http.MethodPut, path: "/prices/currency", body: price.Currency{Code: litellm.Currency}}, nil); err != nil {
 			return err
 		}
 	}
 	for n, item := range toSet {
 		p := item.Price
-		change := request{method: http.MethodPut, path: pricePath(p.Model, string(p.From)), body: p.Terms, version: p.Version, fresh: p.Version == 0}
-		if err := i.ask(i.cmd, change, nil); err != nil {
+		change := request{method: http.MethodPut, path: pricePath(p.Model, string(p.From)), body: p.Terms, version: p.Version, mustNotExist: p.Version == 0}
+		if err := i.call(i.cmd, change, nil); err != nil {
 			return fmt.Errorf("%d of %d prices were set; the one of %s was not: %w", n, len(toSet), p.Model, err)
 		}
 	}
@@ -276,7 +277,7 @@ func (i *priceImporting) show() error {
 	for n, item := range i.plan { // text of the file must not reach a terminal uncleaned, not even as JSON
 		i.plan[n].Result, i.plan[n].Entry = clean(item.Result), clean(item.Entry)
 	}
-	i.note("Prices of a million tokens, in %s, from %s on.", when(i.currency.Code != "", i.currency.Code, litellm.Currency+", which becomes the currency"), i.from)
+	i.note("Prices of a million tokens, in %s, from %s on.", ifElse(i.currency.Code != "", i.currency.Code, litellm.Currency+", which becomes the currency"), i.from)
 	return i.print(i.plan, func(w io.Writer) {
 		row(w, "MODEL", "ENTRY", "PROMPT", "CACHED", "CACHE WRITE", "LONG WRITE", "COMPLETION", "RESULT")
 		for _, item := range i.plan {
@@ -290,9 +291,9 @@ func (i *priceImporting) show() error {
 	})
 }
 
-// showNotes prints what is to be known about the prices, one line each.
+// showNotes prints notes about the prices, one a line.
 func (i *priceImporting) showNotes(w io.Writer) {
-	heading := "\nTo know:\n"
+	heading := "\nNotes:\n"
 	say := func(model, text string) {
 		fmt.Fprintf(w, "%s  %s: %s\n", heading, model, clean(text))
 		heading = ""
@@ -302,7 +303,7 @@ func (i *priceImporting) showNotes(w io.Writer) {
 			say(item.Model, "more than tenfold: "+change)
 		}
 		if p := item.Price; p != nil && len(p.Partial) > 0 {
-			say(item.Model, "leaves out "+strings.Join(p.Partial, ", ")+when(p.AcceptPartial, ", which is accepted", ": limits in cost will refuse its calls, unless you give --accept-partial"))
+			say(item.Model, "leaves out "+strings.Join(p.Partial, ", ")+ifElse(p.AcceptPartial, ", which is accepted", ": limits in cost will refuse its calls, unless you give --accept-partial"))
 		}
 		for _, note := range item.Notes {
 			say(item.Model, note)

@@ -23,7 +23,7 @@ func (a *app) warnOfPrices(cmd *cobra.Command, rules subscription.Rules) {
 		return
 	}
 	var check manage.PriceCheck
-	if err := a.ask(cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
+	if err := a.call(cmd, request{method: http.MethodGet, path: "/prices/check"}, &check); err != nil {
 		a.warn([]string{"the prices of the models that limits in cost apply to could not be checked: " + err.Error()})
 		return
 	}

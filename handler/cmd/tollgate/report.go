@@ -27,13 +27,13 @@ func (a *app) reportCommand() *cobra.Command {
 model: as a table, as comma-separated values, or as a page to print.
 
 A group includes the groups below it, by the groups that subscriptions are in now.
-Subscriptions that were deleted are listed by their ids, without a group. Costs are
-by the prices at the calls' starts; calls without a price are counted apart. A month
-that isn't over is marked as running, and is up to 5 minutes behind. Days are kept
+Deleted subscriptions are listed by their ids, without a group. Costs use the
+prices in effect when calls started; calls without a price are counted separately.
+A month that isn't over is marked as running, and is up to 5 minutes behind. Days are kept
 for USAGE_RETENTION.`,
 		Example: `  tollgate report --month 2026-11
   tollgate report --month 2026-11 --csv november.csv --html november.html`,
-		Args: named(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if month == "" {
 				return &usageError{cmd.CommandPath(), "--month is missing: give one such as 2026-11"}
@@ -51,8 +51,8 @@ for USAGE_RETENTION.`,
 // report prints the report of a month, or writes it to the files that aren't empty.
 func (a *app) report(cmd *cobra.Command, month, csvFile, htmlFile string) error {
 	var read manage.Report
-	a.progress("reading what was used")
-	err := a.ask(cmd, request{method: http.MethodGet, path: "/report", query: url.Values{"month": {month}}}, &read)
+	a.progress("reading usage")
+	err := a.call(cmd, request{method: http.MethodGet, path: "/report", query: url.Values{"month": {month}}}, &read)
 	a.progress("")
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (a *app) report(cmd *cobra.Command, month, csvFile, htmlFile string) error 
 		a.note("There was no usage in %s.", r.Month)
 	}
 	if !r.IncompleteBefore.IsZero() {
-		a.warn([]string{"the report lacks what was deleted: days before " + r.IncompleteBefore.Format(time.DateOnly) + " are older than USAGE_RETENTION"})
+		a.warn([]string{"the report is incomplete: days before " + r.IncompleteBefore.Format(time.DateOnly) + " are older than USAGE_RETENTION and may have been deleted"})
 	}
 	if csvFile == "" && htmlFile == "" {
 		return a.print(r.Report, r.print)
@@ -95,15 +95,15 @@ func (a *app) write(file string, content func(io.Writer) error) error {
 	return nil
 }
 
-// A shownReport is a report with what its forms share.
+// A shownReport is a report with what its table, its CSV and its page share.
 type shownReport struct{ manage.Report }
 
-// Title says what the report is of.
+// Title returns the report's title: its month, and whether it shows costs.
 func (r shownReport) Title() string {
-	return when(r.Currency == "", "Usage in ", "Usage and cost in ") + r.Month + when(r.Running, " (running)", "")
+	return ifElse(r.Currency == "", "Usage in ", "Usage and cost in ") + r.Month + ifElse(r.Running, " (running)", "")
 }
 
-// Digits returns how many digits after the point all costs are shown with, so that they can
+// digits returns how many digits after the point all costs are shown with, so that they can
 // be compared and lose nothing: at least two.
 func (r shownReport) digits() int {
 	most := 2
@@ -145,7 +145,7 @@ func (r shownReport) print(w io.Writer) {
 		heads = append(heads, r.Currency, "UNPRICED")
 	}
 	heads = append(heads, "SHARE OF "+strings.ToUpper(r.ShareOf))
-	fmt.Fprintf(w, "%s%s, made %s\n\n", r.Title(), when(r.Deployment == "", "", " of "+clean(r.Deployment)), date(r.MadeAt))
+	fmt.Fprintf(w, "%s%s, made %s\n\n", r.Title(), ifElse(r.Deployment == "", "", " of "+clean(r.Deployment)), date(r.MadeAt))
 	row(w, append([]string{"GROUP, WITH THOSE BELOW"}, heads...)...)
 	for _, g := range r.Groups {
 		row(w, append([]string{groupName(g.Group)}, cells(g.Part)...)...)
@@ -154,7 +154,7 @@ func (r shownReport) print(w io.Writer) {
 	fmt.Fprintln(w)
 	row(w, append([]string{"GROUP", "SUBSCRIPTION", "MODEL"}, heads...)...)
 	for _, i := range r.Items {
-		row(w, append([]string{groupName(i.Group), i.Subscription + when(i.Deleted, " (deleted)", ""), i.Model}, cells(i.Part)...)...)
+		row(w, append([]string{groupName(i.Group), i.Subscription + ifElse(i.Deleted, " (deleted)", ""), i.Model}, cells(i.Part)...)...)
 	}
 }
 
@@ -163,11 +163,12 @@ func (r shownReport) writeCSV(w io.Writer) error {
 	return writeCSV(w, []string{"month", "running", "group", "subscription", "subscription_name", "deleted", "model", "calls", "unpriced", "prompt_tokens", "cached_tokens", "cache_write_tokens",
 		"completion_tokens", "reasoning_tokens", "total_tokens", "cost", "currency", "share_percent"}, r.Items,
 		func(i manage.ReportItem) []string {
-			return append([]string{r.Month, when(r.Running, "true", "false"), i.Group, i.Subscription, cell(i.Name), when(i.Deleted, "true", "false"), cell(i.Model)},
+			return append([]string{r.Month, ifElse(r.Running, "true", "false"), i.Group, i.Subscription, csvCell(i.Name), ifElse(i.Deleted, "true", "false"), csvCell(i.Model)},
 				append(usedCells(i.Used), r.Currency, i.Share)...)
 		})
 }
 
+// usedCells returns the CSV cells of usage.
 func usedCells(u ledger.Counts) []string {
 	return []string{plain(u.Calls), plain(u.Unpriced), plain(u.PromptTokens), plain(u.CachedTokens), plain(u.CacheWriteTokens), plain(u.CompletionTokens), plain(u.ReasoningTokens), plain(u.TotalTokens), u.Cost.String()}
 }

@@ -19,15 +19,15 @@ import (
 	"tollgate/handler/manage"
 )
 
-// names that operators might give, and their models.
+// Names that a subscription, group or model might have.
 const (
 	formula = `=HYPERLINK("http://192.0.2.1","x")`
 	markup  = `<script>alert(1)</script>"'&`
 )
 
-// reported returns a terminal with a month's usage, which one subscription was deleted
-// after, and the name of that month.
-func reported(t *testing.T) (m *terminal, month string) {
+// newReportTerminal returns a terminal with a month's usage, by three subscriptions of which one
+// was deleted afterwards, and the name of that month.
+func newReportTerminal(t *testing.T) (m *terminal, month string) {
 	m = newTerminal(t)
 	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "10")
 	m.must("group", "create", "org", "--name", markup)
@@ -48,7 +48,7 @@ func reported(t *testing.T) (m *terminal, month string) {
 }
 
 func TestReportPrintsAMonthAsATable(t *testing.T) {
-	m, month := reported(t)
+	m, month := newReportTerminal(t)
 	var got strings.Builder
 	for line := range strings.Lines(m.must("report", "--month", month)) {
 		fmt.Fprintln(&got, strings.Join(strings.Fields(line), " "))
@@ -84,7 +84,7 @@ org/lab team-a r1 1,234 10 4 3 20 5 1,500.000000001 0 37.50%
 	m.environment["USAGE_RETENTION"] = "1d"
 	yesterday := time.Now().UTC().AddDate(0, 0, -1)
 	shown, stderr, _ := m.run("report", "--month", month, "--html", "-")
-	if !strings.Contains(stderr, "warning: the report lacks what was deleted: days before "+yesterday.Format(time.DateOnly)) || !strings.Contains(shown, "Those before "+yesterday.Format("2 January 2006")) {
+	if !strings.Contains(stderr, "warning: the report is incomplete: days before "+yesterday.Format(time.DateOnly)) || !strings.Contains(shown, "Those before "+yesterday.Format("2 January 2006")) {
 		t.Errorf("with days kept for 1 day: got %s\n%s\nwant both to say that days before %v are missing", stderr, shown, yesterday)
 	}
 	m.fails(exitUsage, []string{"--month is missing"}, "report")
@@ -92,10 +92,10 @@ org/lab team-a r1 1,234 10 4 3 20 5 1,500.000000001 0 37.50%
 	m.fails(exitFailed, []string{"no such file"}, "report", "--month", month, "--csv", "missing/report.csv")
 }
 
-// TestReportsRowsAddUpExactly: a spreadsheet's sums are the ledger's, and no name is a
-// formula in it.
+// TestReportsRowsAddUpExactly: the CSV adds up to what was recorded, and a spreadsheet takes no
+// name in it for a formula.
 func TestReportsRowsAddUpExactly(t *testing.T) {
-	m, month := reported(t)
+	m, month := newReportTerminal(t)
 	if shown := m.must("report", "--month", month, "--csv", "report.csv"); shown != "" {
 		t.Errorf("with a file: got %q on stdout, want nothing", shown)
 	}
@@ -140,7 +140,7 @@ func TestReportsRowsAddUpExactly(t *testing.T) {
 // TestReportIsAPageToPrint reads the page, which is well-formed XML but for its void
 // elements.
 func TestReportIsAPageToPrint(t *testing.T) {
-	m, month := reported(t)
+	m, month := newReportTerminal(t)
 	m.must("report", "--month", month, "--html", "report.html")
 	text, err := os.ReadFile("report.html")
 	if err != nil {
@@ -190,7 +190,7 @@ func TestReportIsAPageToPrint(t *testing.T) {
 	}
 }
 
-func TestAReportWithoutPricesIsOfTokens(t *testing.T) {
+func TestAReportWithoutPricesShowsSharesOfTokens(t *testing.T) {
 	m := newTerminal(t)
 	now := time.Now().UTC()
 	ledgertest.Record(t, m.stores().Ledger, "team-a", "r1", now, ledger.Totals{Calls: 1, PromptTokens: 5, Unpriced: 1})

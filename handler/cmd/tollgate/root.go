@@ -9,9 +9,9 @@ import (
 
 // root returns the whole command line. Each command has its own file and a line here.
 func (a *app) root() *cobra.Command {
-	root := group("tollgate", "Tiers, groups, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway limits the tokens that its callers may use. This command line
-manages callers and their limits and shows what they use. It works on the tables
-that the gateway reads.
+	root := commandGroup("tollgate", "Tiers, groups, subscriptions and keys of a Tollgate gateway", `Tollgate's gateway limits the tokens that its callers may use. This command line
+manages callers, their limits and prices, and shows what callers use. It works on
+the tables that the gateway reads.
 
 With --server, or TOLLGATE_SERVER, it calls a deployed gateway instead, with the
 key in MANAGE_KEY, or else with your Entra ID login and MANAGE_AUDIENCE. Either
@@ -29,7 +29,8 @@ Exit status:
   1  failed: the storage can't be reached, or the settings are wrong
   2  the command line or a value in it is wrong
   3  something that it names was not found
-  4  something to create exists already, to delete is in use, or was changed meanwhile
+  4  what it would create exists already, what it would delete is in use, or what it
+     would change was changed in the meantime
   5  the gateway refuses the login or the key, or the role is missing`, `  tollgate tier set standard --create --tokens-per-minute 1000
   tollgate subscription create team-a --tier standard
   KEY=$(tollgate key create team-a)`,
@@ -63,8 +64,8 @@ Exit status:
 	return root
 }
 
-// group returns a command that only has subcommands.
-func group(name, short, long, example string, commands ...*cobra.Command) *cobra.Command {
+// commandGroup returns a command that only has subcommands.
+func commandGroup(name, short, long, example string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: name, Short: short, Long: long, Example: example,
 		Args: cobra.ArbitraryArgs,
@@ -84,8 +85,8 @@ func group(name, short, long, example string, commands ...*cobra.Command) *cobra
 	return cmd
 }
 
-// named requires exactly the arguments that a usage line names, such as ID.
-func named(names ...string) cobra.PositionalArgs {
+// exactArgs requires exactly the arguments that a usage line names, such as ID.
+func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):

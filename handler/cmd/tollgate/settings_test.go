@@ -53,7 +53,7 @@ func TestSettingsComeFromTheEnvironmentOrAFile(t *testing.T) {
 		m.fails(exitFailed, []string{want}, "tier", "list", "--settings", other)
 	}
 	m.fails(exitFailed, []string{"--settings", "absent.json"}, "tier", "list", "--settings", "absent.json")
-	if strings.Contains(m.said.String(), "canary") {
+	if strings.Contains(m.stderr.String(), "canary") {
 		t.Error("got the settings file's content in an error, want it nowhere")
 	}
 }
@@ -81,7 +81,7 @@ func TestAKeyNeedsThePepper(t *testing.T) {
 		m.environment["KEY_PEPPER"] = pepper
 		m.fails(exitFailed, []string{want, "it must be the gateway's"}, "key", "create", "a")
 	}
-	if strings.Contains(m.said.String(), "canary") {
+	if strings.Contains(m.stderr.String(), "canary") {
 		t.Error("got the pepper in an error, want it nowhere")
 	}
 	m.must("tier", "set", "standard", "--create") // it needs no pepper

@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) subscriptionCommand() *cobra.Command {
-	return group("subscription", "Callers that limits are kept for",
+	return commandGroup("subscription", "Callers that limits are kept for",
 		`A subscription is a caller. It has a tier, which sets its limits, may belong to a
 group, whose limits it shares, and has two keys, either of which its calls may
 use; see 'tollgate key --help'. Changes take effect within a minute.`,
@@ -33,7 +33,7 @@ func (a *app) subscriptionCreate() *cobra.Command {
 is overridden as 'tollgate subscription set --help' says.`,
 		Example: `  tollgate subscription create team-a --tier standard --name "Team A" --group research
   tollgate subscription create batch --tier standard --tokens-per-minute 5000`,
-		Args: named("ID"), ValidArgsFunction: cobra.NoFileCompletions,
+		Args: exactArgs("ID"), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	given := a.subscriptionFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,7 +51,7 @@ is overridden as 'tollgate subscription set --help' says.`,
 			}
 		}
 		var made subscription.Details
-		if err := a.ask(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: body, fresh: true}, &made); err != nil {
+		if err := a.call(cmd, request{method: http.MethodPut, path: subscriptionPath(args[0]), body: body, mustNotExist: true}, &made); err != nil {
 			return err
 		}
 		a.warnOfPrices(cmd, made.Rules)
@@ -75,7 +75,7 @@ for good or until a time:
   tollgate subscription set team-a --limit-override 'calls 600/minute until 2099-12-01T00:00:00Z'
   tollgate subscription set team-a --inherit-limit calls
   tollgate subscription set team-a --inherit tokens-per-minute,max-wait`,
-		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	given := a.subscriptionFlags(cmd)
 	cmd.Flags().StringSliceVar(&given.inherit, "inherit", nil, "values, by their flags' names, to inherit from the tier again")
@@ -84,7 +84,7 @@ for good or until a time:
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, name := range given.inherit {
 			if !slices.Contains(given.rules.flags, name) {
-				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is not a limit: use %s", name, strings.Join(given.rules.flags, ", "))}
+				return &usageError{cmd.CommandPath(), fmt.Sprintf("--inherit %q is not a value that can be inherited: use %s", name, strings.Join(given.rules.flags, ", "))}
 			}
 		}
 		changes := given.changes(cmd)
@@ -96,7 +96,7 @@ for good or until a time:
 		if given.overrides.given() {
 			changed, err = a.editSubscription(cmd, args[0], given)
 		} else {
-			err = a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed)
+			err = a.call(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: changes}, &changed)
 		}
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (a *app) completeTier(cmd *cobra.Command) { a.completeIDs(cmd, "tier", tier
 // completeIDs completes a flag with the ids that list returns.
 func (a *app) completeIDs(cmd *cobra.Command, flag string, list func(context.Context, *app) ([]string, error)) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-		return a.ids(list)(cmd, nil, text)
+		return a.completeID(list)(cmd, nil, text)
 	}); err != nil {
 		panic(err) // no such flag: a mistake in this program
 	}
@@ -165,10 +165,10 @@ func subscriptionPath(id string) string { return "/subscriptions/" + url.PathEsc
 func (a *app) subscriptionShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a subscription, its limits and its keys' dates", Example: "  tollgate subscription show team-a",
-		Args: named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var found subscription.Details
-			if err := a.ask(cmd, request{method: http.MethodGet, path: subscriptionPath(args[0])}, &found); err != nil {
+			if err := a.call(cmd, request{method: http.MethodGet, path: subscriptionPath(args[0])}, &found); err != nil {
 				return err
 			}
 			return a.printAccount(found, "")
@@ -176,13 +176,13 @@ func (a *app) subscriptionShow() *cobra.Command {
 	}
 }
 
-// printAccount prints a subscription, and a note if there is one.
+// printAccount prints a subscription, after a note unless that is empty.
 func (a *app) printAccount(account subscription.Details, note string, args ...any) error {
 	if note != "" {
 		a.note(note, args...)
 	}
 	a.warn(account.Rules.Warnings())
-	account.Keys = listed(account.Keys)
+	account.Keys = notNil(account.Keys)
 	return a.print(account, func(w io.Writer) {
 		row(w, "Subscription", account.ID)
 		row(w, "Name", account.Name)
@@ -197,7 +197,7 @@ func (a *app) printAccount(account subscription.Details, note string, args ...an
 		}
 		printRules(w, account.Rules)
 		for _, key := range account.Keys {
-			row(w, "Key, "+string(key.Slot), "made "+date(key.Created)+expiry(key))
+			row(w, "Key, "+string(key.Slot), "created "+date(key.Created)+expiry(key))
 		}
 	})
 }
@@ -206,17 +206,17 @@ func (a *app) printAccount(account subscription.Details, note string, args ...an
 func groupPathOf(account subscription.Details) string {
 	names := make([]string, len(account.Groups))
 	for i, g := range account.Groups {
-		names[i] = g.ID + when(g.Suspended, " (suspended)", "")
+		names[i] = g.ID + ifElse(g.Suspended, " (suspended)", "")
 	}
 	return strings.Join(names, ", part of ")
 }
 
-func state(s subscription.Subscription) string { return when(s.Suspended, "suspended", "active") }
+func state(s subscription.Subscription) string { return ifElse(s.Suspended, "suspended", "active") }
 
 func (a *app) subscriptionList() *cobra.Command {
 	var tier, group, search, state string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard\n  tollgate subscription list --search research --state suspended", Args: named(),
+		Use: "list", Short: "List subscriptions", Example: "  tollgate subscription list --tier standard\n  tollgate subscription list --search research --state suspended", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "tier", tier)
@@ -227,7 +227,7 @@ func (a *app) subscriptionList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(listed(found), func(w io.Writer) { printSubscriptions(w, found...) })
+			return a.print(notNil(found), func(w io.Writer) { printSubscriptions(w, found...) })
 		},
 	}
 	cmd.Flags().StringVar(&tier, "tier", "", "only subscriptions of this tier")
@@ -248,14 +248,14 @@ func printSubscriptions(w io.Writer, all ...subscription.Subscription) {
 }
 
 func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
-	name := when(suspend, "suspend", "resume")
+	name := ifElse(suspend, "suspend", "resume")
 	return &cobra.Command{
-		Use: name + " ID", Short: when(suspend, "Refuse a subscription's calls", "Accept a suspended subscription's calls again"),
+		Use: name + " ID", Short: ifElse(suspend, "Refuse a subscription's calls", "Accept a suspended subscription's calls again"),
 		Example: "  tollgate subscription " + name + " team-a",
-		Args:    named("ID"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args:    exactArgs("ID"), ValidArgsFunction: a.completeID(subscriptionIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s subscription.Subscription
-			if err := a.ask(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: map[string]any{"suspended": suspend}}, &s); err != nil {
+			if err := a.call(cmd, request{method: http.MethodPatch, path: subscriptionPath(args[0]), body: map[string]any{"suspended": suspend}}, &s); err != nil {
 				return err
 			}
 			a.note(takenUp)
@@ -266,5 +266,5 @@ func (a *app) subscriptionSuspend(suspend bool) *cobra.Command {
 
 func (a *app) subscriptionDelete() *cobra.Command {
 	return a.deleteCommand("subscription", subscriptionPath, subscriptionIDs, `Delete a subscription. It is refused while it has valid keys; with --force they are
-deleted first. What it used stays in the usage.`)
+deleted first. Its usage stays in the ledger.`)
 }

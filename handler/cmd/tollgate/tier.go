@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) tierCommand() *cobra.Command {
-	return group("tier", "Named sets of limits that subscriptions share",
+	return commandGroup("tier", "Named sets of limits that subscriptions share",
 		`A tier is a named set of limits. Each subscription has a tier, and may override
 some of its values. Changes take effect within a minute.`,
 		`  tollgate tier set standard --create --tokens-per-minute 1000 --token-quota 100000 --token-quota-period Daily
@@ -38,7 +38,7 @@ written as
   tollgate tier set standard --burst-tokens 500 --max-wait 5s
   tollgate tier set strict --create --tokens-per-minute 2000 --reserve full --max-completion-tokens 500
   tollgate tier set standard --token-quota 0 --token-quota-period ""`,
-		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(tierIDs),
 	}
 	rules, limits := addRules(cmd), addLimitList(cmd)
 	create := cmd.Flags().Bool("create", false, "create the tier if it doesn't exist")
@@ -63,22 +63,23 @@ written as
 	return cmd
 }
 
-// changeTier changes values of a tier, whatever the others are.
+// changeTier changes values of a tier, and creates it if create is set and there is none.
 func (a *app) changeTier(cmd *cobra.Command, id string, changes map[string]any, create bool) (tier subscription.Tier, created bool, err error) {
-	change := request{method: http.MethodPatch, path: tierPath(id), body: changes, there: true}
-	err = a.ask(cmd, change, &tier)
+	change := request{method: http.MethodPatch, path: tierPath(id), body: changes, mustExist: true}
+	err = a.call(cmd, change, &tier)
 	if !isStale(err) {
 		return tier, false, err
 	}
 	if !create {
 		return tier, false, a.noTier(cmd, id)
 	}
-	change.there, change.fresh = false, true
-	err = a.ask(cmd, change, &tier)
+	change.mustExist, change.mustNotExist = false, true
+	err = a.call(cmd, change, &tier)
 	return tier, true, err
 }
 
-// editTier changes the list of a tier's limits, and other values.
+// editTier changes the list of a tier's limits, and other values. It creates the tier if create
+// is set and there is none.
 func (a *app) editTier(cmd *cobra.Command, id string, rules *ruleFlags, limits *limitListFlags, create bool) (tier subscription.Tier, created bool, err error) {
 	file, err := limits.readFile(cmd)
 	if err != nil {
@@ -86,7 +87,7 @@ func (a *app) editTier(cmd *cobra.Command, id string, rules *ruleFlags, limits *
 	}
 	err = retryStale(func() error {
 		var before subscription.Tier
-		err := a.ask(cmd, request{method: http.MethodGet, path: tierPath(id)}, &before)
+		err := a.call(cmd, request{method: http.MethodGet, path: tierPath(id)}, &before)
 		if created = isCode(err, manage.CodeNotFound); created && create {
 			err = nil
 		} else if created {
@@ -103,13 +104,12 @@ func (a *app) editTier(cmd *cobra.Command, id string, rules *ruleFlags, limits *
 		if err != nil {
 			return err
 		}
-		return a.ask(cmd, request{method: http.MethodPatch, path: tierPath(id), body: body, version: before.Version, fresh: created}, &tier)
+		return a.call(cmd, request{method: http.MethodPatch, path: tierPath(id), body: body, version: before.Version, mustNotExist: created}, &tier)
 	})
 	return tier, created, err
 }
 
-// maxEdits is how often something is read and changed again, if others change it between
-// the two.
+// maxEdits is how many times an edit is tried if others keep changing what it reads.
 const maxEdits = 5
 
 // retryStale repeats an edit while it was based on an older version.
@@ -159,10 +159,10 @@ func near(a, b string) bool {
 func (a *app) tierShow() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show a tier", Example: "  tollgate tier show standard --output json",
-		Args: named("ID"), ValidArgsFunction: a.ids(tierIDs),
+		Args: exactArgs("ID"), ValidArgsFunction: a.completeID(tierIDs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var tier subscription.Tier
-			if err := a.ask(cmd, request{method: http.MethodGet, path: tierPath(args[0])}, &tier); err != nil {
+			if err := a.call(cmd, request{method: http.MethodGet, path: tierPath(args[0])}, &tier); err != nil {
 				return err
 			}
 			return a.printTier(tier)
@@ -182,7 +182,7 @@ func (a *app) printTier(tier subscription.Tier) error {
 func (a *app) tierList() *cobra.Command {
 	var search string
 	cmd := &cobra.Command{
-		Use: "list", Short: "List tiers", Example: "  tollgate tier list\n  tollgate tier list --search gold", Args: named(),
+		Use: "list", Short: "List tiers", Example: "  tollgate tier list\n  tollgate tier list --search gold", Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			query := url.Values{}
 			set(query, "search", search)
@@ -190,12 +190,12 @@ func (a *app) tierList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(listed(tiers), func(w io.Writer) {
+			return a.print(notNil(tiers), func(w io.Writer) {
 				row(w, "TIER", "LIMITS", "RESERVE", "ON STORE DOWN", "SHADOW", "MODELS")
 				for _, t := range tiers {
 					t.Normalize()
-					row(w, t.ID, joinLimits(t.Limits), string(t.Reserve), string(t.OnStoreDown), when(t.Shadow, "yes", "no"),
-						when(len(t.Models) > 0, strings.Join(t.Models, ", "), "all"))
+					row(w, t.ID, joinLimits(t.Limits), string(t.Reserve), string(t.OnStoreDown), ifElse(t.Shadow, "yes", "no"),
+						ifElse(len(t.Models) > 0, strings.Join(t.Models, ", "), "all"))
 				}
 			})
 		},
@@ -215,13 +215,13 @@ func joinLimits(limits []subscription.Limit) string {
 
 func (a *app) tierDelete() *cobra.Command {
 	return a.deleteCommand("tier", tierPath, tierIDs, `Delete a tier. It is refused while subscriptions have it; with --force they are
-deleted too, with their keys. What they used stays in the usage.`)
+deleted too, with their keys. Their usage stays in the ledger.`)
 }
 
 func tierPath(id string) string { return "/tiers/" + url.PathEscape(id) }
 
-// ask makes one request to the operators' API.
-func (a *app) ask(cmd *cobra.Command, r request, into any) error {
+// call makes one request to the operators' API.
+func (a *app) call(cmd *cobra.Command, r request, into any) error {
 	c, err := a.client()
 	if err != nil {
 		return err
@@ -229,8 +229,8 @@ func (a *app) ask(cmd *cobra.Command, r request, into any) error {
 	return c.do(cmd.Context(), r, into)
 }
 
-// listed returns a list that is not nil, so that an empty one is [] in JSON.
-func listed[T any](all []T) []T {
+// notNil returns a list that is not nil, so that an empty one is [] in JSON.
+func notNil[T any](all []T) []T {
 	if all == nil {
 		return []T{}
 	}

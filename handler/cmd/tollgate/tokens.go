@@ -15,8 +15,8 @@ import (
 )
 
 func (a *app) tokensCommand() *cobra.Command {
-	return group("tokens", "Count tokens as the gateway does",
-		"Count tokens as the gateway does when a model's own usage is unknown.",
+	return commandGroup("tokens", "Count tokens as the gateway does",
+		"Count tokens as the gateway does when an endpoint reports no usage.",
 		`  echo '{"text":"Hello, world"}' | tollgate tokens count`,
 		a.tokensCount())
 }
@@ -32,7 +32,7 @@ line of its own; blank lines are skipped. The command stops at the first invalid
 line and names it on stderr. It needs no settings and no storage.`,
 		Example: `  echo '{"text":"Hello, world"}' | tollgate tokens count
   tollgate tokens count --model gpt-4o < chats.jsonl`,
-		Args: named(),
+		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			encoding := counting.ForModel(model)
 			if !encoding.Known() {

@@ -29,7 +29,7 @@ type terminal struct {
 	t           *testing.T
 	environment map[string]string
 	tables      wiring.TableNames
-	said        bytes.Buffer // everything printed on stderr
+	stderr      bytes.Buffer // of all commands
 }
 
 func newTerminal(t *testing.T) *terminal {
@@ -49,7 +49,7 @@ func (m *terminal) run(args ...string) (stdout, stderr string, status int) {
 	var out, err bytes.Buffer
 	a := &app{getenv: func(name string) string { return m.environment[name] }, stdout: &out, stderr: &err, tables: m.tables}
 	status = a.execute(m.t.Context(), args)
-	m.said.Write(err.Bytes())
+	m.stderr.Write(err.Bytes())
 	return out.String(), err.String(), status
 }
 
@@ -138,7 +138,7 @@ func TestAnOperatorSetsUpAndSuspendsASubscription(t *testing.T) {
 	m.expect(rotated, nil)
 
 	for _, key := range []string{primary, secondary, rotated, testPepper} {
-		if strings.Contains(m.said.String(), key) {
+		if strings.Contains(m.stderr.String(), key) {
 			t.Error("got a key or the pepper on stderr, want them nowhere")
 		}
 	}
@@ -167,6 +167,7 @@ func TestOverridesAreSetAndInherited(t *testing.T) {
 	}
 }
 
+// version returns the version in a result's JSON.
 func version(t *testing.T, text string) int64 {
 	t.Helper()
 	var shown struct{ Version int64 }
@@ -283,7 +284,7 @@ func TestBadInputIsReportedAndChangesNothing(t *testing.T) {
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "create", "b", "--tier", "gold"}},
 		{exitNotFound, []string{`tier "gold" was not found`}, []string{"subscription", "set", "a", "--tier", "gold"}},
 		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
-		{exitUsage, []string{`--inherit "speed" is not a limit`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
+		{exitUsage, []string{`--inherit "speed" is not a value that can be inherited`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
 		{exitUsage, []string{"limits.tokens.counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
 		{exitUsage, []string{"would store a header that may hold a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
@@ -306,20 +307,20 @@ func TestBadInputIsReportedAndChangesNothing(t *testing.T) {
 func TestSetDoesNotCreateAMisspeltTier(t *testing.T) {
 	m := newTerminal(t)
 	m.fails(exitNotFound, []string{`no tier "gold"`, "--create"}, "tier", "set", "gold", "--tokens-per-minute", "1000")
-	m.said.Reset()
+	m.stderr.Reset()
 	m.must("tier", "set", "gold", "--create", "--tokens-per-minute", "1000")
-	if !strings.Contains(m.said.String(), "Tier gold is created") {
-		t.Errorf("a new tier: got the note %q, want \"Tier gold is created\"", m.said.String())
+	if !strings.Contains(m.stderr.String(), "Tier gold is created") {
+		t.Errorf("a new tier: got the note %q, want \"Tier gold is created\"", m.stderr.String())
 	}
 	for _, typo := range []string{"glod", "golt", "gol", "golds", "god", "bold"} {
 		m.fails(exitNotFound, []string{`no tier "` + typo + `"`, `Did you mean "gold"?`, "--create"}, "tier", "set", typo, "--tokens-per-minute", "1")
 	}
 	m.fails(exitNotFound, []string{`no tier "silver"`}, "tier", "set", "silver")
-	m.said.Reset()
+	m.stderr.Reset()
 	m.must("tier", "set", "gold", "--create", "--burst-tokens", "5")
 	m.must("tier", "set", "gold", "--max-wait", "1s")
-	if strings.Contains(m.said.String(), "is created") {
-		t.Errorf("an existing tier: got the note %q, want none that it is created", m.said.String())
+	if strings.Contains(m.stderr.String(), "is created") {
+		t.Errorf("an existing tier: got the note %q, want none that it is created", m.stderr.String())
 	}
 	if shown := m.must("tier", "list"); strings.Count(shown, "\n") != 2 {
 		t.Errorf("tier list: got %s, want a header and one tier", shown)

@@ -22,21 +22,21 @@ import (
 )
 
 func (a *app) usageCommand() *cobra.Command {
-	var asked usageFlags
+	var options usageFlags
 	cmd := &cobra.Command{
 		Use:   "usage [SUBSCRIPTION]",
-		Short: "Show where limits stand, or what was used by minute, hour, day or month",
-		Long: `Show where the limits of one subscription or of all stand; with --by, what was
-used. All times are UTC.
+		Short: "Show the state of limits, or usage by minute, hour, day or month",
+		Long: `Show the state of the limits of one subscription or of all; with --by, show
+usage. All times are UTC.
 
-"Used" includes what running calls have reserved. What gateways hold is leased to
-them: they may hand it out, or give it back. Gateways report within some seconds.
+"Used" includes what running calls have reserved. "Held" is leased to gateways:
+they may hand it out or give it back. Gateways report within some seconds.
 
-What was used is shown for whole minutes, hours, days or months; those that aren't
-over are marked as running. It is some seconds behind the calls by minute and
-hour, and up to 5 minutes by day and month. Minutes are kept for 7 days, hours for
-60, days for USAGE_RETENTION. Minutes and hours are of one subscription, of a
-tier's, of a group's, or of all together.`,
+Usage is shown for whole minutes, hours, days or months; those that aren't over
+are marked as running. By minute and hour it is some seconds behind the calls, by
+day and month up to 5 minutes. Minutes are kept for 7 days, hours for 60, days for
+USAGE_RETENTION. Usage by minute and hour is that of one subscription, of the
+members of a tier or group, or of all subscriptions added up.`,
 		Example: `  tollgate usage
   tollgate usage team-a
   tollgate usage --search model=DeepSeek-R1
@@ -44,36 +44,36 @@ tier's, of a group's, or of all together.`,
   tollgate usage --by hour --tier gold --models
   tollgate usage --group research
   tollgate usage --by month --from 2026-01 --to 2026-02 --models --csv > january.csv`,
-		Args: atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args: atMostOne("SUBSCRIPTION"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&asked.by, "by", "", "minute, hour, day or month (default: where limits stand)")
-	flags.StringVar(&asked.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 30d by day, 365d by month)")
-	flags.StringVar(&asked.to, "to", "", "a time, or how long ago (default: now)")
-	flags.StringVar(&asked.tier, "tier", "", "only what a tier's subscriptions use and share")
-	flags.StringVar(&asked.group, "group", "", "only what subscriptions below a group use and share")
-	flags.StringVar(&asked.search, "search", "", "only counters with this text in their key")
-	flags.BoolVar(&asked.sum, "sum", false, "add up all subscriptions")
-	flags.BoolVar(&asked.models, "models", false, "show each model")
-	flags.BoolVar(&asked.csv, "csv", false, "print comma-separated values, with full numbers")
+	flags.StringVar(&options.by, "by", "", "minute, hour, day or month (default: the state of limits)")
+	flags.StringVar(&options.from, "from", "", "a time, or how long ago, such as 48h (default: 1h by minute, 24h by hour, 30d by day, 365d by month)")
+	flags.StringVar(&options.to, "to", "", "a time, or how long ago (default: now)")
+	flags.StringVar(&options.tier, "tier", "", "only what a tier's subscriptions use and share")
+	flags.StringVar(&options.group, "group", "", "only what subscriptions below a group use and share")
+	flags.StringVar(&options.search, "search", "", "only counters with this text in their key")
+	flags.BoolVar(&options.sum, "sum", false, "add up all subscriptions")
+	flags.BoolVar(&options.models, "models", false, "show each model")
+	flags.BoolVar(&options.csv, "csv", false, "print comma-separated values, with full numbers")
 	complete(cmd, "by", "minute", "hour", "day", "month")
 	a.completeTier(cmd)
 	a.completeGroup(cmd, "group")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		query := url.Values{}
-		set(query, "tier", asked.tier)
-		set(query, "group", asked.group)
+		set(query, "tier", options.tier)
+		set(query, "group", options.group)
 		if len(args) > 0 {
 			query.Set("subscription", args[0])
 		}
-		if asked.by != "" {
-			return a.usageHistory(cmd, asked, query)
+		if options.by != "" {
+			return a.usageHistory(cmd, options, query)
 		}
-		if asked.from != "" || asked.to != "" || asked.sum || asked.models {
-			return &usageError{cmd.CommandPath(), "--from, --to, --sum and --models are for what was used: add --by minute, hour, day or month"}
+		if options.from != "" || options.to != "" || options.sum || options.models {
+			return &usageError{cmd.CommandPath(), "--from, --to, --sum and --models are for usage: add --by minute, hour, day or month"}
 		}
-		set(query, "search", asked.search)
-		return a.usageNow(cmd, query, asked.csv)
+		set(query, "search", options.search)
+		return a.usageNow(cmd, query, options.csv)
 	}
 	return cmd
 }
@@ -84,8 +84,8 @@ type usageFlags struct {
 	sum, models, csv                  bool
 }
 
-// atMost allows the argument that a usage line names, or none.
-func atMost(name string) cobra.PositionalArgs {
+// atMostOne allows the argument that a usage line names, or none.
+func atMostOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
 			return &usageError{cmd.CommandPath(), fmt.Sprintf("%q is one argument too many: give one %s", args[1], name)}
@@ -99,12 +99,12 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 	if err != nil {
 		return err
 	}
-	standings, err := all[manage.Standing](cmd.Context(), a, c, "/usage", query)
+	standings, err := readPages[manage.Standing](cmd.Context(), a, c, "/usage", query)
 	if err != nil {
 		return err
 	}
 	if len(standings) == 0 {
-		note, err := why(cmd.Context(), c, query, when(query.Get("tier")+query.Get("group")+query.Get("search") == "", "Nothing has been counted yet.", "No counter matches."))
+		note, err := explainEmpty(cmd.Context(), c, query, ifElse(query.Get("tier")+query.Get("group")+query.Get("search") == "", "Nothing has been counted yet.", "No counter matches."))
 		if err != nil {
 			return err
 		}
@@ -114,12 +114,13 @@ func (a *app) usageNow(cmd *cobra.Command, query url.Values, asCSV bool) error {
 		return writeCSV(a.stdout, []string{"counter", "subscription", "tier", "group", "limit", "unit", "minute_limit", "minute_used", "minute_held", "minute_left",
 			"quota_limit", "quota_used", "quota_held", "quota_left", "quota_resets", "problem"}, standings, standingCells)
 	}
-	return a.print(listed(standings), func(w io.Writer) { printStandings(w, standings) })
+	return a.print(notNil(standings), func(w io.Writer) { printStandings(w, standings) })
 }
 
-// why explains an empty result: the subscription doesn't exist, or it shares a counter
-// with others of its tier. Otherwise it returns the note.
-func why(ctx context.Context, c *client, query url.Values, note string) (string, error) {
+// explainEmpty returns a note about an empty result: that the subscription shares its counters
+// with others of its tier, or else the given note. If the subscription doesn't exist, it returns
+// an error.
+func explainEmpty(ctx context.Context, c *client, query url.Values, note string) (string, error) {
 	id := query.Get("subscription")
 	if id == "" {
 		return note, nil
@@ -136,9 +137,10 @@ func why(ctx context.Context, c *client, query url.Values, note string) (string,
 	if len(account.Rules.Limits) == 0 {
 		return note, nil
 	}
-	return fmt.Sprintf("%s is counted together with its tier: see 'tollgate usage --tier %s'.", id, account.Tier), nil
+	return fmt.Sprintf("%s shares its counters with others of its tier: see 'tollgate usage --tier %s'.", id, account.Tier), nil
 }
 
+// standingCells returns the CSV cells of a counter.
 func standingCells(s manage.Standing) []string {
 	cells := []string{s.Counter, s.Subscription, s.Tier, s.Group, s.Limit, string(s.Unit)}
 	cells = append(append(cells, windowCells(s.Minute)...), windowCells(s.Quota)...)
@@ -157,7 +159,7 @@ func windowCells(at *manage.Window) []string {
 	return []string{at.Limit.String(), at.Used.String(), at.Held.String(), at.Left.String()}
 }
 
-// printStandings prints the counters' state as a table.
+// printStandings prints the state of counters as a table.
 func printStandings(w io.Writer, standings []manage.Standing) {
 	row(w, "COUNTER", "UNIT", "THIS MINUTE", "HELD", "LEFT", "QUOTA", "HELD", "LEFT", "QUOTA RESETS")
 	for _, s := range standings {
@@ -172,7 +174,7 @@ func printStandings(w io.Writer, standings []manage.Standing) {
 			quota += " " + s.QuotaPeriod
 			resets = date(s.Quota.ResetAt)
 		}
-		row(w, s.Counter, string(s.Unit)+when(s.Gone, " (no such limit any more)", ""), minute, minuteHeld, minuteLeft, quota, quotaHeld, quotaLeft, resets)
+		row(w, s.Counter, string(s.Unit)+ifElse(s.Gone, " (no such limit any more)", ""), minute, minuteHeld, minuteLeft, quota, quotaHeld, quotaLeft, resets)
 	}
 }
 
@@ -194,21 +196,21 @@ func shortAmount(a limit.Amount) string {
 	return short(a.N)
 }
 
-func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Values) error {
-	if asked.search != "" {
-		return &usageError{cmd.CommandPath(), "--search is for where limits stand: name a subscription, or remove --by"}
+func (a *app) usageHistory(cmd *cobra.Command, options usageFlags, query url.Values) error {
+	if options.search != "" {
+		return &usageError{cmd.CommandPath(), "--search finds counters: name a subscription, or remove --by"}
 	}
-	query.Set("by", asked.by)
-	set(query, "from", asked.from)
-	set(query, "to", asked.to)
-	set(query, "sum", when(asked.sum, "all", ""))
-	set(query, "models", when(asked.models, "each", ""))
+	query.Set("by", options.by)
+	set(query, "from", options.from)
+	set(query, "to", options.to)
+	set(query, "sum", ifElse(options.sum, "all", ""))
+	set(query, "models", ifElse(options.models, "each", ""))
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
 	var history manage.History
-	a.progress("reading what was used")
+	a.progress("reading usage")
 	err = c.do(cmd.Context(), request{method: http.MethodGet, path: "/usage/history", query: query}, &history)
 	a.progress("")
 	if err != nil {
@@ -217,7 +219,7 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 	if len(history.Items) == 0 {
 		a.note("There was no usage from %s to %s.", date(history.From), date(history.To))
 	}
-	if asked.csv {
+	if options.csv {
 		return writeCSV(a.stdout, []string{"from", "running", "subscription", "model", "prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens", "reasoning_tokens", "total_tokens",
 			"calls", "failed", "unknown_usage", "refused", "shadowed", "cost", "currency", "unpriced"}, history.Items,
 			func(s manage.Span) []string { return spanCells(s, history.Currency) })
@@ -225,16 +227,17 @@ func (a *app) usageHistory(cmd *cobra.Command, asked usageFlags, query url.Value
 	if !history.WrittenAt.IsZero() {
 		a.note("The running day was written at %s.", date(history.WrittenAt))
 	}
-	return a.print(history, func(w io.Writer) { printSpans(w, history, asked.models) })
+	return a.print(history, func(w io.Writer) { printSpans(w, history, options.models) })
 }
 
+// spanCells returns the CSV cells of a span.
 func spanCells(s manage.Span, currency string) []string {
-	return []string{s.From.UTC().Format(time.RFC3339), when(s.Running, "true", "false"), s.Subscription, cell(s.Model),
+	return []string{s.From.UTC().Format(time.RFC3339), ifElse(s.Running, "true", "false"), s.Subscription, csvCell(s.Model),
 		plain(s.PromptTokens), plain(s.CachedTokens), plain(s.CacheWriteTokens), plain(s.CompletionTokens), plain(s.ReasoningTokens), plain(s.TotalTokens),
 		plain(s.Calls), plain(s.Failed), plain(s.UnknownUsage), plain(s.Refused), plain(s.Shadowed), s.Cost.String(), currency, plain(s.Unpriced)}
 }
 
-// printSpans prints what was used as a table, with a sum if there are several rows, and
+// printSpans prints usage as a table, with a sum if there are several rows, and
 // with costs if the deployment has a currency.
 func printSpans(w io.Writer, history manage.History, models bool) {
 	print := func(from, subscription, model string, r ledger.Counts) {
@@ -258,7 +261,7 @@ func printSpans(w io.Writer, history manage.History, models bool) {
 	row(w, heads...)
 	var sum ledger.Totals
 	for _, s := range history.Items {
-		print(date(s.From)+when(s.Running, " (running)", ""), cmp.Or(s.Subscription, "all"), s.Model, s.Counts)
+		print(date(s.From)+ifElse(s.Running, " (running)", ""), cmp.Or(s.Subscription, "all"), s.Model, s.Counts)
 		sum.Add(s.Totals())
 	}
 	if len(history.Items) > 1 {
@@ -266,17 +269,19 @@ func printSpans(w io.Writer, history manage.History, models bool) {
 	}
 }
 
+// plain formats a number for programs.
 func plain(n int64) string { return strconv.FormatInt(n, 10) }
 
-// cell returns a text that others choose, with an apostrophe before it if a spreadsheet
+// csvCell returns a text that others choose, with an apostrophe before it if a spreadsheet
 // would take it for a formula. Source: https://owasp.org/www-community/attacks/CSV_Injection
-func cell(text string) string {
+func csvCell(text string) string {
 	if text != "" && strings.Contains("=+-@\t\r", text[:1]) {
 		return "'" + text
 	}
 	return text
 }
 
+// writeCSV writes a header, and a row of cells for each item.
 func writeCSV[T any](w io.Writer, header []string, items []T, cells func(T) []string) error {
 	out := csv.NewWriter(w)
 	if err := out.Write(header); err != nil {

@@ -14,7 +14,7 @@ import (
 	"tollgate/handler/manage"
 )
 
-// count stores a counter with charged tokens.
+// count stores a counter that was charged tokens.
 func (m *terminal) count(key string, tokens int64) {
 	m.t.Helper()
 	now := time.Now().Add(time.Minute) // a row of the next minute: it is not reset when this minute ends
@@ -55,7 +55,7 @@ func TestUsageExplainsAnUnknownOrSharedCounter(t *testing.T) {
 		m.fails(exitNotFound, []string{`"nobody" was not found`}, command...)
 	}
 	for _, command := range [][]string{{"usage", "team-s"}, {"watch", "team-s", "--count", "1"}} {
-		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "is counted together with its tier: see 'tollgate usage --tier shared'") {
+		if stdout, stderr, status := m.run(command...); status != exitDone || !strings.Contains(stdout+stderr, "shares its counters with others of its tier: see 'tollgate usage --tier shared'") {
 			t.Errorf("%v: got status %d and %s%s, want %d and a hint at the tier's counters", command, status, stdout, stderr, exitDone)
 		}
 	}
@@ -112,7 +112,7 @@ func TestUsageByMinuteHourDayAndMonth(t *testing.T) {
 	}
 	m.fails(exitUsage, []string{`by "week" is unknown`, "use minute, hour, day, month"}, "usage", "--by", "week")
 	m.fails(exitUsage, []string{`from "yesterday" is not a time`}, "usage", "--by", "day", "--from", "yesterday")
-	m.fails(exitUsage, []string{"is before what is kept", "by=hour"}, "usage", "--by", "minute", "--from", "8d")
+	m.fails(exitUsage, []string{"is too long ago: every minute is kept for 7 days", "by=hour"}, "usage", "--by", "minute", "--from", "8d")
 }
 
 func TestWatchRepeatsAtEachInterval(t *testing.T) {

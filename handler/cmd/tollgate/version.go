@@ -15,7 +15,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short:   "Print which build this is",
 		Long:    "Print which build this is. A gateway logs its own when it starts.",
 		Example: "  tollgate version",
-		Args:    named(),
+		Args:    exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			return a.print(map[string]string{"version": build.String()}, func(w io.Writer) { fmt.Fprintln(w, build.String()) })
 		},

@@ -16,7 +16,7 @@ import (
 	"tollgate/handler/manage"
 )
 
-// minPause is the shortest interval: each reading reads all counters.
+// minPause is the shortest interval. Each reading reads all counters, which takes a while.
 const minPause = time.Second
 
 func (a *app) watchCommand() *cobra.Command {
@@ -29,7 +29,7 @@ func (a *app) watchCommand() *cobra.Command {
 have used most of their minute first. On a terminal each reading replaces the one
 before; otherwise, and with --output json (one line each), they are appended.`,
 		Example: "  tollgate watch\n  tollgate watch team-a --interval 5s\n  tollgate watch --count 1",
-		Args:    atMost("SUBSCRIPTION"), ValidArgsFunction: a.ids(subscriptionIDs),
+		Args:    atMostOne("SUBSCRIPTION"), ValidArgsFunction: a.completeID(subscriptionIDs),
 	}
 	cmd.Flags().DurationVar(&pause, "interval", 2*time.Second, "the time between readings, at least 1s")
 	cmd.Flags().IntVar(&count, "count", 0, "the number of readings (default: until Ctrl-C)")
@@ -58,7 +58,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 	next := time.NewTicker(pause)
 	defer next.Stop()
 	for reading := 1; ; reading++ {
-		standings, err := all[manage.Standing](ctx, a, c, "/usage", query)
+		standings, err := readPages[manage.Standing](ctx, a, c, "/usage", query)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -66,7 +66,7 @@ func (a *app) watch(ctx context.Context, query url.Values, pause time.Duration, 
 			return err
 		}
 		if reading == 1 && len(standings) == 0 {
-			if empty, err = why(ctx, c, query, empty); err != nil {
+			if empty, err = explainEmpty(ctx, c, query, empty); err != nil {
 				return err
 			}
 		}
@@ -91,7 +91,7 @@ func (a *app) show(standings []manage.Standing, empty string) error {
 		return a.printLine(struct {
 			At    time.Time         `json:"at"`
 			Items []manage.Standing `json:"items"`
-		}{time.Now().UTC(), listed(standings)})
+		}{time.Now().UTC(), notNil(standings)})
 	}
 	var text bytes.Buffer // written at once, so that it doesn't flicker
 	if isTerminal(a.stdout) {

@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// callLimit carries a rate-limit or a quota over, by subscription or by key.
+// callLimit converts a rate-limit or a quota, by subscription or by key.
 // Source: https://learn.microsoft.com/azure/api-management/rate-limit-by-key-policy and
 // https://learn.microsoft.com/azure/api-management/quota-by-key-policy
 func (r *reading) callLimit(e element) {
@@ -37,7 +37,7 @@ func (r *reading) callLimit(e element) {
 		return
 	default:
 		l.Quota = r.increments(e, calls)
-		r.quotaDiffers(e, seconds)
+		r.reportQuotaDifferences(e, seconds)
 	}
 	l.CounterKey = subscription.DefaultCounterKey
 	counts := string(l.CounterKey)
@@ -51,16 +51,16 @@ func (r *reading) callLimit(e element) {
 // fixed one.
 var periods = map[string]limit.Period{"3600": limit.Hourly, "86400": limit.Daily, "604800": limit.Weekly}
 
-// begins says when periods begin.
-var begins = map[limit.Period]string{
+// periodStarts describes when periods begin.
+var periodStarts = map[limit.Period]string{
 	limit.Hourly: "with each hour of UTC", limit.Daily: "at 00:00 UTC", limit.Weekly: "on Mondays at 00:00 UTC",
 }
 
-// quotaDiffers reports how a quota of a period counts otherwise than its element. A
+// reportQuotaDifferences reports how a quota counts differently from its element. A
 // quota-by-key without first-period-start counts the same: its periods are counted from
 // Monday, the first day of the year 1.
-func (p *Policy) quotaDiffers(e element, seconds string) {
-	starts := begins[periods[seconds]]
+func (p *Policy) reportQuotaDifferences(e element, seconds string) {
+	starts := periodStarts[periods[seconds]]
 	switch first := strings.TrimSpace(e.attributes["first-period-start"]); {
 	case strings.HasPrefix(e.name, "rate-limit"):
 		p.lose("%s %s: it becomes a quota, which refuses with 403 rather than 429, and whose periods begin %s", e.name, described(e), starts)
@@ -71,16 +71,16 @@ func (p *Policy) quotaDiffers(e element, seconds string) {
 	}
 }
 
-// aligned reports whether periods that are counted from a time begin as those that are
-// counted from the year 1.
+// aligned reports whether periods that are counted from a time begin at the same times as those
+// that are counted from the year 1.
 func aligned(first, seconds string) bool {
 	start, err := time.Parse(time.RFC3339, first)
 	length, wrong := strconv.ParseInt(seconds, 10, 64)
 	return err == nil && wrong == nil && start.Nanosecond() == 0 && (start.Unix()-time.Time{}.Unix())%length == 0
 }
 
-// increments returns a limit's number of calls where each counts as one, and reports what
-// is lost.
+// increments returns a limit's number of calls, divided by the increment-count: here each call
+// counts as one. It reports what is lost.
 func (p *Policy) increments(e element, calls int64) int64 {
 	if condition := e.attributes["increment-condition"]; condition != "" {
 		p.lose("%s %s: its increment-condition; here every call that reaches an endpoint counts", e.name, described(e))

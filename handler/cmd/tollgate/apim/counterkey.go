@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// known lists the expressions that have a counterpart in a counter key.
-var known = []struct {
+// counterparts lists the expressions that have a counterpart in a counter key.
+var counterparts = []struct {
 	expression *regexp.Regexp
 	part       string
 	differs    string // how the counterpart counts differently; empty: it doesn't
@@ -24,8 +24,8 @@ var known = []struct {
 
 const byKey = "here a subscription's two keys count together"
 
-// counterKey returns the template for a counter-key, and what the counter-key counts by:
-// that template, or the counter-key itself if it has no counterpart.
+// counterKey returns the template for an element's counter-key, and what the policy counts by:
+// that template or, if it has no counterpart, the counter-key itself.
 func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts string) {
 	const fallback = subscription.DefaultCounterKey
 	text := strings.TrimSpace(e.attributes["counter-key"])
@@ -38,12 +38,12 @@ func (p *Policy) counterKey(e element) (template subscription.CounterKey, counts
 		return fallback, text
 	}
 	if strings.Contains(text, "{{") {
-		p.lose("counter-key is %s, a named value: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+		p.lose("counter-key is %s, a named value: each subscription is counted by itself ({subscription}); see counterKey in the docs for other templates", text)
 		return fallback, text
 	}
 	template, differs := counterTemplate(text)
 	if template == "" {
-		p.lose("counter-key %s has no counterpart: each subscription is counted by itself ({subscription}); see counterKey for what there is", text)
+		p.lose("counter-key %s has no counterpart: each subscription is counted by itself ({subscription}); see counterKey in the docs for other templates", text)
 		return fallback, text
 	}
 	if differs != "" {
@@ -57,7 +57,7 @@ func counterTemplate(text string) (template subscription.CounterKey, differs str
 	if !isExpression(text) || text[1] != '(' {
 		return "", ""
 	}
-	for _, term := range terms(text[2:len(text)-1], "+") {
+	for _, term := range splitTerms(text[2:len(text)-1], "+") {
 		part, otherwise := counterPart(term)
 		if part == "" {
 			return "", ""
@@ -79,7 +79,7 @@ func counterPart(term string) (part, differs string) {
 		return text, ""
 	}
 	term = reduced(term)
-	for _, k := range known {
+	for _, k := range counterparts {
 		if k.expression.MatchString(term) {
 			return k.expression.ReplaceAllString(term, k.part), k.differs
 		}
@@ -89,17 +89,17 @@ func counterPart(term string) (part, differs string) {
 
 // literalText returns the text of a string literal without escapes or braces.
 func literalText(term string) (string, bool) {
-	if length, ok := literal(term+" ", 0); !ok || length != len(term) || term[0] != '"' {
+	if length, ok := literalLength(term+" ", 0); !ok || length != len(term) || term[0] != '"' {
 		return "", false
 	}
 	text := term[1 : len(term)-1]
 	return text, text != "" && !strings.ContainsAny(text, `\{}"`)
 }
 
-// reduced returns a term without what doesn't change its value for a call with a
+// reduced returns a term without the parts that don't change its value for a call with a
 // subscription: a cast to string, ?., ToString() and a ?? default.
 func reduced(term string) string {
-	if parts := terms(term, "??"); len(parts) == 2 && strings.HasPrefix(parts[1], `"`) {
+	if parts := splitTerms(term, "??"); len(parts) == 2 && strings.HasPrefix(parts[1], `"`) {
 		term = parts[0]
 	}
 	term = strings.TrimSpace(strings.TrimPrefix(term, "(string)"))

@@ -2,22 +2,22 @@ package apim
 
 import "strings"
 
-// expressionEnd returns the length of the policy expression at the start of a text: @( … )
+// expressionLength returns the length of the policy expression at the start of a text: @( … )
 // or @{ … }, up to the bracket that closes the first one. It returns 0 if there is none or
 // it doesn't end. Brackets and quotes in strings, characters and comments don't count.
 // Source: https://learn.microsoft.com/azure/api-management/api-management-policy-expressions
-func expressionEnd(text string) int {
+func expressionLength(text string) int {
 	if !strings.HasPrefix(text, "@(") && !strings.HasPrefix(text, "@{") {
 		return 0
 	}
-	if end := code(text[1:], 0); end > 0 {
+	if end := codeLength(text[1:], 0); end > 0 {
 		return 1 + end
 	}
 	return 0
 }
 
 // isExpression reports whether a text is one whole policy expression.
-func isExpression(text string) bool { return text != "" && expressionEnd(text) == len(text) }
+func isExpression(text string) bool { return text != "" && expressionLength(text) == len(text) }
 
 // closing holds the closing brackets by their opening ones.
 var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
@@ -25,12 +25,12 @@ var closing = map[byte]byte{'(': ')', '[': ']', '{': '}'}
 // maxNested is the deepest nesting of interpolated strings.
 const maxNested = 16
 
-// code returns the length of C# code that starts with a bracket, up to the one that closes
+// codeLength returns the length of C# code that starts with a bracket, up to the one that closes
 // it; 0 if that is missing. nested is the number of interpolated strings around it.
-func code(text string, nested int) int {
+func codeLength(text string, nested int) int {
 	var open []byte
 	for i := 0; i < len(text); {
-		if length, ok := literal(text[i:], nested); ok {
+		if length, ok := literalLength(text[i:], nested); ok {
 			if length == 0 {
 				return 0
 			}
@@ -53,9 +53,9 @@ func code(text string, nested int) int {
 	return 0
 }
 
-// literal returns the length of the string, character or comment at the start of a text; 0
+// literalLength returns the length of the string, character or comment at the start of a text; 0
 // if it doesn't end. ok is false if there is none.
-func literal(text string, nested int) (length int, ok bool) {
+func literalLength(text string, nested int) (length int, ok bool) {
 	switch {
 	case strings.HasPrefix(text, "//"):
 		return after(text, "\n"), true
@@ -65,15 +65,15 @@ func literal(text string, nested int) (length int, ok bool) {
 		}
 		return 0, true
 	case strings.HasPrefix(text, `$@"`), strings.HasPrefix(text, `@$"`):
-		return quoted(text, 3, true, true, nested), true
+		return stringLength(text, 3, true, true, nested), true
 	case strings.HasPrefix(text, `@"`):
-		return quoted(text, 2, true, false, nested), true
+		return stringLength(text, 2, true, false, nested), true
 	case strings.HasPrefix(text, `$"`):
-		return quoted(text, 2, false, true, nested), true
+		return stringLength(text, 2, false, true, nested), true
 	case text[0] == '"':
-		return quoted(text, 1, false, false, nested), true
+		return stringLength(text, 1, false, false, nested), true
 	case text[0] == '\'':
-		return character(text), true
+		return characterLength(text), true
 	}
 	return 0, false
 }
@@ -86,8 +86,8 @@ func after(text, mark string) int {
 	return 0
 }
 
-// character returns the length of a character literal: '"', '\n' or '\u0041'.
-func character(text string) int {
+// characterLength returns the length of a character literal: '"', '\n' or '\u0041'.
+func characterLength(text string) int {
 	for i := 1; i < len(text) && text[i] != '\n'; i++ {
 		switch text[i] {
 		case '\\':
@@ -99,9 +99,9 @@ func character(text string) int {
 	return 0
 }
 
-// quoted returns the length of a string literal whose content starts at from. A verbatim
+// stringLength returns the length of a string literal whose content starts at from. A verbatim
 // string has doubled quotes and may span lines; an interpolated one has code in braces.
-func quoted(text string, from int, verbatim, interpolated bool, nested int) int {
+func stringLength(text string, from int, verbatim, interpolated bool, nested int) int {
 	for i := from; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '"' && verbatim && strings.HasPrefix(text[i:], `""`):
@@ -115,7 +115,7 @@ func quoted(text string, from int, verbatim, interpolated bool, nested int) int 
 		case interpolated && (strings.HasPrefix(text[i:], "{{") || strings.HasPrefix(text[i:], "}}")):
 			i++
 		case interpolated && c == '{':
-			length := hole(text[i:], nested+1)
+			length := interpolationLength(text[i:], nested+1)
 			if length == 0 {
 				return 0
 			}
@@ -125,14 +125,15 @@ func quoted(text string, from int, verbatim, interpolated bool, nested int) int 
 	return 0
 }
 
-// hole returns the length of an interpolated string's {code:format}.
-func hole(text string, nested int) int {
+// interpolationLength returns the length of an interpolated string's {code:format} at the start
+// of a text; 0 if it doesn't end.
+func interpolationLength(text string, nested int) int {
 	if nested > maxNested {
 		return 0
 	}
 	depth := 0
 	for i := 1; i < len(text); {
-		if length, ok := literal(text[i:], nested); ok {
+		if length, ok := literalLength(text[i:], nested); ok {
 			if length == 0 {
 				return 0
 			}
@@ -157,12 +158,12 @@ func hole(text string, nested int) int {
 	return 0
 }
 
-// terms splits code at an operator outside of brackets, strings, characters and comments.
-func terms(text, operator string) []string {
+// splitTerms splits code at an operator outside of brackets, strings, characters and comments.
+func splitTerms(text, operator string) []string {
 	var all []string
 	depth, begin := 0, 0
 	for i := 0; i < len(text); {
-		if length, ok := literal(text[i:], 0); ok && length > 0 {
+		if length, ok := literalLength(text[i:], 0); ok && length > 0 {
 			i += length
 			continue
 		}

@@ -37,16 +37,16 @@ var expressions = []string{
 	`@()`,
 }
 
-func TestExpressionEndFindsTheClosingBracket(t *testing.T) {
+func TestAnExpressionEndsAtItsClosingBracket(t *testing.T) {
 	for _, text := range expressions {
 		for _, after := range []string{"", `"`, `" b="c)"`, "</value>", ")", "}"} {
-			if got := expressionEnd(text + after); got != len(text) {
+			if got := expressionLength(text + after); got != len(text) {
 				t.Errorf("%s%s: got an expression of %d bytes, want %d", text, after, got, len(text))
 			}
 		}
 	}
 	for _, text := range []string{"", "@", "@x", "(a)", "@(", "@(a", `@("a)`, "@('a)", "@{ /* }", "@(a]", `@(@"a"")`, `@($"{a")`, `@($"{a)")`, "@(\"a\n\")", "@{ // }", strings.Repeat(`@($"{`, 100) + strings.Repeat(`}")`, 100)} {
-		if got := expressionEnd(text); got != 0 {
+		if got := expressionLength(text); got != 0 {
 			t.Errorf("%q: got an expression of %d bytes, want none", text, got)
 		}
 	}
@@ -140,7 +140,7 @@ func FuzzEscapedPoliciesKeepTheirMeaning(f *testing.F) {
 			return
 		}
 		for _, text := range before {
-			if begin := beginning(text); begin >= 0 && !closed(text[begin:]) {
+			if begin := expressionStart(text); begin >= 0 && !closed(text[begin:]) {
 				return // not a policy, and indistinguishable from an expression written without escapes
 			}
 		}

@@ -19,7 +19,7 @@ func (r *reading) emitMetric(e element) {
 	}
 }
 
-// metrics sets the gateway's settings for metrics.
+// metrics sets the gateway's settings for the namespace and the dimensions of metrics.
 func (r *reading) metrics() {
 	switch {
 	case r.namespace == "":
@@ -47,7 +47,7 @@ var builtIn = map[string]string{
 	`context.Request.MatchedParameters["deployment-id"]`: "Model",
 }
 
-// dimension adds a dimension of a metric policy to METRIC_DIMENSIONS.
+// dimension converts a dimension of a metric policy to an entry of METRIC_DIMENSIONS.
 func (r *reading) dimension(e element) {
 	name, value := strings.TrimSpace(e.attributes["name"]), strings.TrimSpace(e.attributes["value"])
 	entry, ok := dimensionEntry(name, value)

@@ -17,13 +17,13 @@ var headers = []struct{ attribute, setting string }{
 	{"retry-after-header-name", "RETRY_AFTER_HEADER"},
 }
 
-// carried lists the attributes that limits are read from, which report by themselves what
-// they lose.
-var carried = []string{"counter-key", "tokens-per-minute", "token-quota", "token-quota-period", "estimate-prompt-tokens", "id",
+// limitAttributes lists the attributes that limits are read from. The functions that read them
+// report what is lost.
+var limitAttributes = []string{"counter-key", "tokens-per-minute", "token-quota", "token-quota-period", "estimate-prompt-tokens", "id",
 	"calls", "renewal-period", "increment-condition", "increment-count", "bandwidth", "first-period-start"}
 
-// replaced holds the headers with a counterpart whose name can't be chosen.
-var replaced = map[string]string{
+// fixedHeaders holds the attributes of headers whose counterpart has a fixed name.
+var fixedHeaders = map[string]string{
 	"remaining-calls-header-name": "x-ratelimit-remaining-requests",
 	"total-calls-header-name":     "x-ratelimit-limit-requests",
 }
@@ -38,16 +38,16 @@ func (r *reading) attributes(e element) {
 		value := e.attributes[name]
 		isHeader := slices.ContainsFunc(headers, func(h struct{ attribute, setting string }) bool { return h.attribute == name })
 		switch other := r.named[name]; {
-		case slices.Contains(carried, name):
+		case slices.Contains(limitAttributes, name):
 		case isHeader && other != "" && !strings.EqualFold(other, value):
 			r.lose("%s is %s for one limit and %s for another: the first is kept", name, other, value)
 		case isHeader && other == "":
 			r.named[name] = value
 		case isHeader:
-		case replaced[name] != "":
-			r.lose("%s %s: the header %s says the same", name, value, replaced[name])
+		case fixedHeaders[name] != "":
+			r.lose("%s %s: the header %s has the same value", name, value, fixedHeaders[name])
 		case strings.HasSuffix(name, "-variable-name"):
-			r.lose("%s: there are no policy variables; the headers say the same", name)
+			r.lose("%s: there are no policy variables; the headers have the same values", name)
 		default:
 			r.lose("%s: it has no counterpart", name)
 		}

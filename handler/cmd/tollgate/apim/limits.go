@@ -11,13 +11,13 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A policyLimit is a limit that was carried over.
+// A policyLimit is a converted limit.
 type policyLimit struct {
 	subscription.Limit
 	counts string // what the policy counts by: a counter key's template, or an expression without one
 }
 
-// limit carries one limiting policy over.
+// limit converts one limiting policy.
 func (r *reading) limit(e element) {
 	r.found = true
 	switch {
@@ -40,7 +40,7 @@ func (r *reading) loseLimit(e element, why string) {
 	r.lose("%s %s%s: %s", e.name, described(e), headersOf(e), why)
 }
 
-// tokenLimit carries an llm-token-limit over.
+// tokenLimit converts an llm-token-limit.
 func (r *reading) tokenLimit(e element) {
 	l := subscription.Limit{Unit: limit.Tokens, PerMinute: r.amount(e, "tokens-per-minute", limit.Tokens)}
 	if l.Quota = r.amount(e, "token-quota", limit.Tokens); l.Quota > 0 {
@@ -56,7 +56,8 @@ func (r *reading) tokenLimit(e element) {
 	r.reserve(e)
 }
 
-// add adds a limit to the tier's, with what else its element says.
+// add adds a limit to the tier's, or joins it with one of them, and converts the other
+// attributes of its element.
 func (r *reading) add(e element, l policyLimit) {
 	if e.branch != "" {
 		r.lose("%s %s: its condition; here it applies to every call", e.name, described(e))
@@ -72,8 +73,8 @@ func (r *reading) add(e element, l policyLimit) {
 	r.limits = append(r.limits, l)
 }
 
-// join returns one limit for two. ok is false unless they count the same by the same, and
-// neither has another amount of a window than the other.
+// join returns one limit for two. ok is false unless both count the same unit by the same key,
+// and have the same amounts for the windows that both have.
 func (l policyLimit) join(other policyLimit) (joined policyLimit, ok bool) {
 	if l.Unit != other.Unit || l.counts != other.counts ||
 		l.PerMinute > 0 && other.PerMinute > 0 && l.PerMinute != other.PerMinute ||
@@ -87,11 +88,11 @@ func (l policyLimit) join(other policyLimit) (joined policyLimit, ok bool) {
 	return l, true
 }
 
-// finishLimits sets the tier's limits from those carried over, each with a name of its own.
+// finishLimits sets the tier's limits from the converted ones, each with a unique name.
 func (r *reading) finishLimits() {
 	numbers := make(map[limit.Unit]int)
 	for _, carried := range r.limits {
-		l := r.withoutUseless(carried.Limit)
+		l := r.withoutUnreachableWindow(carried.Limit)
 		switch {
 		case slices.ContainsFunc(r.Rules.Limits, func(other subscription.Limit) bool { return same(l, other) }):
 			continue
@@ -113,9 +114,9 @@ func same(a, b subscription.Limit) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// withoutUseless returns a limit without the window that can never be reached before the
-// other, which a tier can't have.
-func (r *reading) withoutUseless(l subscription.Limit) subscription.Limit {
+// withoutUnreachableWindow returns a limit without the window that can never be reached before
+// the other, since a tier's limit can't have such a window.
+func (r *reading) withoutUnreachableWindow(l subscription.Limit) subscription.Limit {
 	if valid(l) {
 		return l
 	}
@@ -136,7 +137,7 @@ func valid(l subscription.Limit) bool {
 	return tier.Validate() == nil
 }
 
-// described returns what an element allows, for the message that it is lost.
+// described returns what an element allows, for a message that something of it is lost.
 func described(e element) string {
 	var parts []string
 	if n := e.attributes["tokens-per-minute"]; n != "" {
@@ -210,18 +211,19 @@ func (p *Policy) period(e element, quota int64) (int64, limit.Period) {
 			return quota, period
 		}
 	}
-	p.lose("token-quota-period is %s, which is not a period: set the quota and its period in the tier", quotedIfEmpty(text))
+	p.lose("token-quota-period is %s, which is not a period: set the quota and its period in the tier", orMissing(text))
 	return 0, ""
 }
 
-func quotedIfEmpty(text string) string {
+// orMissing returns a text, or "missing" if it is empty.
+func orMissing(text string) string {
 	if text == "" {
 		return "missing"
 	}
 	return text
 }
 
-// reserve sets what calls reserve.
+// reserve sets what the tier's calls reserve.
 func (r *reading) reserve(e element) {
 	reserve := subscription.ReservePrompt
 	switch strings.ToLower(strings.TrimSpace(e.attributes["estimate-prompt-tokens"])) {

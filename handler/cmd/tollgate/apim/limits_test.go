@@ -13,7 +13,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// start returns the error with which a gateway refuses these settings.
+// start returns the error with which a gateway refuses to start with these settings.
 func start(settings map[string]string) error {
 	all := map[string]string{"STORE": "memory", "MEMORY_DIRECTORY": "{}", "KEY_PEPPER": "a pepper of a test, long enough",
 		"UPSTREAM_URL": "https://example.services.ai.azure.com", "UPSTREAM_API_KEY": "k"}
@@ -22,8 +22,8 @@ func start(settings map[string]string) error {
 	return err
 }
 
-// imported reads a policy's inbound section, and checks that the gateway
-// starts with the settings and that the tier can be made.
+// imported reads a policy's inbound section, and checks that a gateway starts with the settings
+// and that the tier is valid.
 func imported(t *testing.T, inbound string) (p apim.Policy, lost string) {
 	t.Helper()
 	p, err := apim.ReadPolicy([]byte("<policies><inbound><base/>" + inbound + "</inbound></policies>"))
@@ -144,7 +144,7 @@ func TestCallsAreLimitedAsTokensAre(t *testing.T) {
 		`<rate-limit calls="5"/>`: {"", "rate-limit of 5 calls with the renewal-period \"\": limits"},
 		`<rate-limit-by-key calls="@(n)" renewal-period="60" counter-key="a"/>`:                                                                                            {"", "calls is @(n), which is not a number of calls"},
 		`<rate-limit calls="5" renewal-period="60"><api id="chat" calls="2" renewal-period="60"><operation name="post" calls="1" renewal-period="60"/></api></rate-limit>`: {"calls 5 0  {subscription}", "rate-limit's own calls for the api chat"},
-		`<rate-limit calls="5" renewal-period="60" remaining-calls-header-name="x-left" remaining-calls-variable-name="left"/>`:                                            {"calls 5 0  {subscription}", "remaining-calls-header-name x-left: the header x-ratelimit-remaining-requests says the same"},
+		`<rate-limit calls="5" renewal-period="60" remaining-calls-header-name="x-left" remaining-calls-variable-name="left"/>`:                                            {"calls 5 0  {subscription}", "remaining-calls-header-name x-left: the header x-ratelimit-remaining-requests has the same value"},
 		`<quota calls="900" renewal-period="86400"/>`:                                                                                                                      {"calls 0 900 Daily {subscription}", "its periods begin with the subscription's start; here at 00:00 UTC"},
 		`<quota calls="900" bandwidth="40" renewal-period="3600"/>`:                                                                                                        {"calls 0 900 Hourly {subscription}", "bandwidth of 40 kilobytes"},
 		`<quota bandwidth="40" renewal-period="3600"/>`:                                                                                                                    {"", "bandwidth of 40 kilobytes"},

@@ -1,6 +1,12 @@
-// Package apim reads API Management's exported policies and subscriptions, converts what
-// Tollgate has a counterpart for, and lists what is lost. Start reading at ReadPolicy and
-// ReadSubscriptions.
+// Package apim converts API Management's exported policies and subscriptions to a tier,
+// settings and subscriptions of Tollgate, and lists what is lost.
+//
+// A policy is XML, but exports may have unescaped quotes and angle brackets within C#
+// expressions. So these are escaped first; then the XML is read, and each element that has a
+// counterpart is converted. No expression is evaluated: a few that have a counterpart are
+// recognized by their text.
+//
+// Start reading at ReadPolicy and ReadSubscriptions.
 package apim
 
 import (
@@ -24,7 +30,7 @@ type Policy struct {
 	Rules subscription.Rules `json:"rules"`
 	// Settings are the gateway's settings for the same header and metric names.
 	Settings map[string]string `json:"settings,omitempty"`
-	// Lost lists what could not be carried over, with the fix.
+	// Lost lists what could not be converted, with the fix.
 	Lost []string `json:"lost"`
 }
 
@@ -40,11 +46,11 @@ type element struct {
 // of expressions escaped, or not.
 // Source: https://learn.microsoft.com/azure/api-management/llm-token-limit-policy
 func ReadPolicy(text []byte) (Policy, error) {
-	text, err := plain(text)
+	text, err := withoutByteOrderMark(text)
 	if err != nil {
 		return Policy{}, err
 	}
-	elements, err := parse(escapeExpressions(document(text)))
+	elements, err := parse(escapeExpressions(policyText(text)))
 	if err != nil {
 		return Policy{}, fmt.Errorf("the policy is not XML: %w", err)
 	}
@@ -58,7 +64,7 @@ func ReadPolicy(text []byte) (Policy, error) {
 	r.headers()
 	r.metrics()
 	r.finishLimits()
-	r.Lost = distinct(r.Lost)
+	r.Lost = withoutRepetitions(r.Lost)
 	r.Rules.Normalize()
 	return r.Policy, nil
 }
@@ -66,25 +72,25 @@ func ReadPolicy(text []byte) (Policy, error) {
 // A reading is the state of ReadPolicy.
 type reading struct {
 	Policy
-	found      bool              // there is a limit, carried over or not
-	limits     []policyLimit     // those that were carried over
+	found      bool              // there is a limit, converted or not
+	limits     []policyLimit     // those that were converted
 	branch     string            // the innermost condition around one of them
-	named      map[string]string // headers of the limits that were carried over, by attribute
+	named      map[string]string // headers of the converted limits, by attribute
 	namespace  string            // the metrics' namespace; empty: no metrics are emitted
 	dimensions []string
 }
 
-// element carries one element over, or reports it as lost.
+// element converts one element, or reports it as lost.
 func (r *reading) element(e element) {
 	switch {
-	case slices.Contains(limiting, e.name):
+	case slices.Contains(limitPolicies, e.name):
 		r.limit(e)
 		return
-	case slices.Contains(emitting, e.name):
+	case slices.Contains(metricPolicies, e.name):
 		r.emitMetric(e)
 		return
 	case e.parent == "rate-limit" || e.parent == "quota":
-		r.lose("%s's own calls for the %s %s: a limit has no counterpart for one; limit its models instead (models)", e.parent, e.name, cmp.Or(e.attributes["name"], e.attributes["id"]))
+		r.lose("%s's own calls for the %s %s: a limit can't be of one; limit its models instead (models)", e.parent, e.name, cmp.Or(e.attributes["name"], e.attributes["id"]))
 		return
 	}
 	switch e.name {
@@ -100,8 +106,8 @@ func (r *reading) element(e element) {
 	}
 }
 
-// distinct returns the texts without repetitions.
-func distinct(texts []string) []string {
+// withoutRepetitions returns the texts without repetitions.
+func withoutRepetitions(texts []string) []string {
 	all := []string{}
 	for _, text := range texts {
 		if !slices.Contains(all, text) {
@@ -111,8 +117,8 @@ func distinct(texts []string) []string {
 	return all
 }
 
-// document returns the policy itself, also from the REST API's answer around it.
-func document(text []byte) string {
+// policyText returns the text of the policy, which the REST API's answer may contain.
+func policyText(text []byte) string {
 	var answer struct{ Properties struct{ Value string } }
 	if err := json.Unmarshal(text, &answer); err == nil && answer.Properties.Value != "" {
 		return answer.Properties.Value
@@ -120,14 +126,15 @@ func document(text []byte) string {
 	return string(text)
 }
 
-// plain returns a file's text without its byte order mark.
-func plain(text []byte) ([]byte, error) {
+// withoutByteOrderMark returns a file's text without its byte order mark.
+func withoutByteOrderMark(text []byte) ([]byte, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, errors.New("the file is UTF-16, as Windows PowerShell's > writes it: save it as UTF-8")
 	}
 	return bytes.TrimPrefix(text, []byte("\ufeff")), nil
 }
 
+// lose reports something that could not be converted.
 func (p *Policy) lose(format string, args ...any) {
 	p.Lost = append(p.Lost, fmt.Sprintf(format, args...))
 }
@@ -135,7 +142,7 @@ func (p *Policy) lose(format string, args ...any) {
 // computed reports whether API Management replaces a value: it has an expression or a
 // named value.
 func computed(value string) bool {
-	return beginning(value) >= 0 || strings.Contains(value, "{{")
+	return expressionStart(value) >= 0 || strings.Contains(value, "{{")
 }
 
 // unprintable reports whether a text has characters that move a terminal's
@@ -169,10 +176,10 @@ func parse(text string) ([]element, error) {
 			for _, a := range t.Attr {
 				e.attributes[a.Name.Local] = a.Value
 			}
-			if foreign == 0 || carriable(e.name) || carriable(e.parent) {
+			if foreign == 0 || isConverted(e.name) || isConverted(e.parent) {
 				all = append(all, e)
 			}
-			if foreign > 0 || !structural(e.name) {
+			if foreign > 0 || !hasPolicies(e.name) {
 				foreign++
 			}
 			branch := ""
@@ -187,21 +194,20 @@ func parse(text string) ([]element, error) {
 	}
 }
 
-// limiting holds the policies that limit calls or tokens.
-var limiting = []string{"llm-token-limit", "azure-openai-token-limit", "rate-limit", "rate-limit-by-key", "quota", "quota-by-key"}
+// limitPolicies holds the policies that limit calls or tokens.
+var limitPolicies = []string{"llm-token-limit", "azure-openai-token-limit", "rate-limit", "rate-limit-by-key", "quota", "quota-by-key"}
 
-// emitting holds the policies that emit metrics of tokens.
-var emitting = []string{"llm-emit-token-metric", "azure-openai-emit-token-metric"}
+// metricPolicies holds the policies that emit metrics of tokens.
+var metricPolicies = []string{"llm-emit-token-metric", "azure-openai-emit-token-metric"}
 
-// structural reports whether an element's children are policies of their own, or are read
-// as such.
-func structural(name string) bool {
-	return carriable(name) || slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
+// hasPolicies reports whether an element's children are policies, or are read like policies.
+func hasPolicies(name string) bool {
+	return isConverted(name) || slices.Contains([]string{"policies", "inbound", "backend", "outbound", "on-error", "fragment", "choose", "when", "otherwise",
 		"retry", "wait", "limit-concurrency"}, name)
 }
 
-// carriable reports whether an element is carried over even from within a policy without a
+// isConverted reports whether an element is converted even within a policy that has no
 // counterpart.
-func carriable(name string) bool {
-	return slices.Contains(limiting, name) || slices.Contains(emitting, name)
+func isConverted(name string) bool {
+	return slices.Contains(limitPolicies, name) || slices.Contains(metricPolicies, name)
 }

@@ -11,24 +11,24 @@ import (
 func escapeExpressions(text string) string {
 	var out strings.Builder
 	for len(text) > 0 {
-		length := opaque(text)
+		length := opaqueLength(text)
 		switch {
 		case strings.HasPrefix(text, "<!--"): // dropped: in API Management it may contain --
 		case length > 0:
 			out.WriteString(text[:length])
 		case text[0] == '<':
-			length = tag(&out, text)
+			length = writeTag(&out, text)
 		default:
-			length = content(&out, text)
+			length = writeContent(&out, text)
 		}
 		text = text[length:]
 	}
 	return out.String()
 }
 
-// opaque returns the length of the comment, CDATA section or processing instruction at the
+// opaqueLength returns the length of the comment, CDATA section or processing instruction at the
 // start of a text; 0 if there is none.
-func opaque(text string) int {
+func opaqueLength(text string) int {
 	for begin, end := range map[string]string{"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"} {
 		if strings.HasPrefix(text, begin) {
 			if length := after(text[len(begin):], end); length > 0 {
@@ -40,8 +40,8 @@ func opaque(text string) int {
 	return 0
 }
 
-// tag writes a tag and returns its length in the input.
-func tag(out *strings.Builder, text string) int {
+// writeTag writes a tag and returns its length in the input.
+func writeTag(out *strings.Builder, text string) int {
 	out.WriteByte('<')
 	for i := 1; i < len(text); {
 		switch c := text[i]; c {
@@ -49,7 +49,7 @@ func tag(out *strings.Builder, text string) int {
 			out.WriteByte('>')
 			return i + 1
 		case '"', '\'':
-			i += value(out, text[i:])
+			i += writeValue(out, text[i:])
 		default:
 			out.WriteByte(c)
 			i++
@@ -58,9 +58,9 @@ func tag(out *strings.Builder, text string) int {
 	return len(text)
 }
 
-// value writes an attribute's value with its quotes and returns its length in the input.
+// writeValue writes an attribute's value with its quotes and returns its length in the input.
 // The value ends at the first quote outside of expressions.
-func value(out *strings.Builder, text string) int {
+func writeValue(out *strings.Builder, text string) int {
 	quote := text[:1]
 	end := 1
 	for {
@@ -76,26 +76,26 @@ func value(out *strings.Builder, text string) int {
 		}
 		end += skip
 	}
-	out.WriteString(quote + escaped(text[1:end]) + quote)
+	out.WriteString(quote + escape(text[1:end]) + quote)
 	return end + 1
 }
 
 // unclosed returns the end, in text, of the first expression that begins in plain and
 // doesn't end there; 0 if there is none. plain is a prefix of text.
 func unclosed(plain, text string) int {
-	begin := beginning(plain)
+	begin := expressionStart(plain)
 	if begin < 0 || closed(plain[begin:]) {
 		return 0
 	}
-	if end := expressionEnd(text[begin:]); end > 0 {
+	if end := expressionLength(text[begin:]); end > 0 {
 		return begin + end
 	}
 	return 0
 }
 
-// content writes the text before a tag and returns its length in the input. Expressions in
+// writeContent writes the text before a tag and returns its length in the input. Expressions in
 // it may contain angle brackets.
-func content(out *strings.Builder, text string) int {
+func writeContent(out *strings.Builder, text string) int {
 	length := strings.IndexByte(text, '<')
 	if length < 0 {
 		length = len(text)
@@ -103,12 +103,12 @@ func content(out *strings.Builder, text string) int {
 	if end := unclosed(text[:length], text); end > 0 {
 		length = end
 	}
-	out.WriteString(escaped(text[:length]))
+	out.WriteString(escape(text[:length]))
 	return length
 }
 
-// beginning returns the index of the first expression, -1 if there is none.
-func beginning(text string) int {
+// expressionStart returns the index of the first expression, -1 if there is none.
+func expressionStart(text string) int {
 	for i := range len(text) {
 		if strings.HasPrefix(text[i:], "@(") || strings.HasPrefix(text[i:], "@{") {
 			return i
@@ -122,11 +122,11 @@ func beginning(text string) int {
 func closed(text string) bool {
 	text = html.UnescapeString(text)
 	for {
-		end := expressionEnd(text)
+		end := expressionLength(text)
 		if end == 0 {
 			return false
 		}
-		next := beginning(text[end:])
+		next := expressionStart(text[end:])
 		if next < 0 {
 			return true
 		}
@@ -136,8 +136,8 @@ func closed(text string) bool {
 
 var entity = regexp.MustCompile(`^&(#\d+|#x[0-9a-fA-F]+|lt|gt|amp|quot|apos);`)
 
-// escaped escapes text that may be partly escaped already.
-func escaped(text string) string {
+// escape escapes a text, parts of which may be escaped already.
+func escape(text string) string {
 	var out strings.Builder
 	for i := range len(text) {
 		switch c := text[i]; {

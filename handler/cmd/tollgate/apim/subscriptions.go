@@ -22,7 +22,7 @@ type Subscription struct {
 	Suspended bool
 	// Expires is the subscription's expiry; zero: never.
 	Expires time.Time
-	// Lost lists what could not be carried over.
+	// Lost lists what could not be converted.
 	Lost []string
 }
 
@@ -34,6 +34,7 @@ type exported struct {
 	details
 }
 
+// details holds the properties of an exported subscription.
 type details struct {
 	Scope          string
 	DisplayName    string
@@ -45,7 +46,7 @@ type details struct {
 // array of subscriptions.
 // Source: https://learn.microsoft.com/rest/api/apimanagement/subscription/list
 func ReadSubscriptions(text []byte) ([]Subscription, error) {
-	text, err := plain(text)
+	text, err := withoutByteOrderMark(text)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func ReadSubscriptions(text []byte) ([]Subscription, error) {
 		if e.Name == "" {
 			return nil, fmt.Errorf("[%d] has no name: is this a list of subscriptions?", i)
 		}
-		s := e.carry()
+		s := e.convert()
 		if other, twice := taken[s.ID]; twice {
 			return nil, fmt.Errorf("%q and %q would both be %s: rename one", other, s.From, s.ID)
 		}
@@ -81,7 +82,8 @@ func ReadSubscriptions(text []byte) ([]Subscription, error) {
 	return all, nil
 }
 
-func (e exported) carry() Subscription {
+// convert returns the converted subscription.
+func (e exported) convert() Subscription {
 	d := e.details
 	if e.Properties != nil {
 		d = *e.Properties
@@ -124,8 +126,8 @@ func id(name string) string {
 	return written[:min(len(written), idLength)]
 }
 
-// Validate reports whether a tier can be made from the policy. If all limits are lost, the
-// tier would limit nothing, although the policy did.
+// Validate returns an error if the policy can't become a tier with an id. If all limits are
+// lost it can't: the tier would limit nothing, although the policy did.
 func (p *Policy) Validate(tier string) error {
 	if len(p.Rules.Limits) == 0 {
 		return fmt.Errorf("none of its limits could be carried over: create the tier with 'tollgate tier set %s --create', and remove --policy", tier)

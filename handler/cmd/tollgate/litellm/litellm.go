@@ -1,6 +1,9 @@
-// Package litellm reads LiteLLM's list of prices, model_prices_and_context_window.json:
-// one JSON object with an entry a model and provider, whose prices are in US dollars for
-// one token. It fetches nothing.
+// Package litellm reads LiteLLM's list of prices, model_prices_and_context_window.json. It is
+// one JSON object with an entry for each model and provider, whose prices are in US dollars for
+// one token. The package fetches nothing.
+//
+// Read reads the list, Find finds the entries for a model, and Price converts an entry. Fields
+// with prices that Tollgate can't express are listed, not ignored.
 //
 // Start reading at List.Price.
 package litellm
@@ -25,8 +28,8 @@ const sample = "sample_spec"
 // A List is a list of prices. Make one with Read.
 type List struct{ entries map[string]json.RawMessage }
 
-// Read reads a list. It rejects one that has an entry or a field twice: readers disagree
-// on which of two prices counts.
+// Read reads a list. It rejects a list with two entries or fields of the same name, since it
+// can't know which of two prices is right.
 func Read(text []byte) (*List, error) {
 	s := jsonscan.New(text, jsonscan.Options{MaxDepth: 100})
 	err := s.SkipDistinct(jsonscan.Keys{})
@@ -63,7 +66,8 @@ func (l *List) Find(model string) (names []string, err error) {
 	return names, nil
 }
 
-// named returns the entry of a name, or of the only one that differs in case, or "".
+// named returns the name of the entry with a name or, if there is none, of the only entry whose
+// name differs in case; "" if there is none either.
 func (l *List) named(name string) (string, error) {
 	if _, exact := l.entries[name]; exact {
 		return name, nil
@@ -84,17 +88,17 @@ func (l *List) named(name string) (string, error) {
 	return "", fmt.Errorf("the list has the entries %s, which differ in case only: name one with --models", strings.Join(near, " and "))
 }
 
-// An Entry holds a model's price as an entry of the list has it.
+// An Entry is the price in one entry of the list.
 type Entry struct {
 	Rates price.Rates
-	// Partial names the price fields that Rates can't express and by which a call may
-	// cost more.
+	// Partial names the price fields that Rates can't express and that may make a call cost
+	// more.
 	Partial []string
 	// Notes say what was left out or rounded.
 	Notes []string
 }
 
-// fields of an entry that have a rate of ours.
+// Fields of an entry that are converted to rates.
 const (
 	promptField     = "input_cost_per_token"
 	completionField = "output_cost_per_token"
@@ -103,8 +107,8 @@ const (
 	longWriteField  = "cache_creation_input_token_cost_above_1hr"
 )
 
-// Price returns the price of the entry with a name, for a million tokens. exchange is how
-// much of the deployment's currency a dollar is.
+// Price returns the price of the entry with a name, for a million tokens. exchange is the price
+// of a dollar in the deployment's currency.
 func (l *List) Price(name string, exchange price.Decimal) (Entry, error) {
 	text, there := l.entries[name]
 	if !there {
@@ -130,7 +134,7 @@ type reader struct {
 	found    Entry
 }
 
-// rates reads the fields that have a rate of ours.
+// rates reads the fields that are converted to rates.
 func (r *reader) rates() (err error) {
 	into := &r.found.Rates
 	for name, rate := range map[string]*price.Decimal{promptField: &into.Prompt, completionField: &into.Completion, cachedField: &into.Cached,
@@ -150,7 +154,7 @@ func (r *reader) rates() (err error) {
 		case required.rate == "":
 			return fmt.Errorf("%s is missing: set the price with 'tollgate price set'", required.name)
 		case required.rate == "0" && !(required.name == completionField && r.mode() == "embedding"):
-			return fmt.Errorf("%s is 0, which may mean that it is unknown: if it is free, say so with 'tollgate price set'", required.name)
+			return fmt.Errorf("%s is 0, which may mean that it is unknown: if it is free, set it to 0 with 'tollgate price set'", required.name)
 		}
 	}
 	for name, rate := range map[string]*price.Decimal{cachedField: &into.Cached, writeField: &into.CacheWrite, longWriteField: &into.CacheWriteLong} {

@@ -14,6 +14,7 @@ import (
 	"tollgate/handler/price"
 )
 
+// example returns the list in testdata.
 func example(t testing.TB) *List {
 	t.Helper()
 	text, err := os.ReadFile("testdata/prices.json")
@@ -46,7 +47,7 @@ func TestAnEntryBecomesAPrice(t *testing.T) {
 	}
 }
 
-// entry returns the result of an entry with some fields beside a price of 1 and 2 dollars.
+// entry returns the result of an entry with prices of 1 and 2 dollars and the given fields.
 func entry(t *testing.T, fields string) (Entry, error) {
 	t.Helper()
 	l, err := Read([]byte(`{"m":{"input_cost_per_token":1e-6,"output_cost_per_token":2e-6` + fields + `}}`))
@@ -85,7 +86,7 @@ func TestWhatMakesCallsDearerIsNamed(t *testing.T) {
 	}
 }
 
-func TestAnEntryThatIsNoPriceIsRefused(t *testing.T) {
+func TestAnEntryWithoutAUsablePriceIsRefused(t *testing.T) {
 	l := example(t)
 	for name, part := range map[string]string{"azure/unknown-3": "may mean that it is unknown", "azure/picture-4": "input_cost_per_token is missing", "sample_spec": "no entry", "none": "no entry"} {
 		if got, err := l.Price(name, "1"); err == nil || !strings.Contains(err.Error(), part) {
@@ -115,7 +116,7 @@ func TestAnEntryThatIsNoPriceIsRefused(t *testing.T) {
 	}
 }
 
-func TestAModelsEntriesAreAzuresFirst(t *testing.T) {
+func TestOfAModelsEntriesAzuresComeFirst(t *testing.T) {
 	l := example(t)
 	for model, want := range map[string][]string{"plain-1": {"azure/plain-1", "plain-1"}, "PLAIN-1": {"azure/plain-1", "plain-1"}, "cased": {"azure_ai/Cased"}, "tiered-2": {"azure_ai/tiered-2"}} {
 		if got, err := l.Find(model); err != nil || !slices.Equal(got, want) {

@@ -13,8 +13,8 @@ import (
 // priceWords are parts of the names of fields that hold prices.
 var priceWords = []string{"cost", "pric", "fee", "multiplier", "uplift", "surcharge", "provider_specific_entry"}
 
-// rest names in Partial the price fields that have no rate of ours, unless they can't make
-// a call dearer than the rates say.
+// rest lists in Partial the price fields that are not converted to rates, except those that
+// can't make a call cost more than the rates.
 func (r *reader) rest() error {
 	covered, err := r.found.Rates.Filled()
 	if err != nil {
@@ -34,6 +34,7 @@ func (r *reader) rest() error {
 	return nil
 }
 
+// isPrice reports whether a field's name is that of a price.
 func isPrice(name string) bool {
 	return slices.ContainsFunc(priceWords, func(word string) bool { return strings.Contains(strings.ToLower(name), word) })
 }
@@ -56,7 +57,7 @@ func isNothing(value json.RawMessage) bool {
 	return err == nil && number.Sign() == 0
 }
 
-// byToken match the names of prices for one token of a kind, under a condition or of a
+// byToken matches the names of prices for one token of a kind, under a condition or of a
 // medium, such as input_cost_per_token_above_200k_tokens or output_cost_per_audio_token.
 var byToken = []struct {
 	name *regexp.Regexp

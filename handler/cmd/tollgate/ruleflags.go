@@ -39,8 +39,8 @@ func (f *ruleFlag) Set(text string) (err error) {
 	return err
 }
 
-// field returns the JSON name of a flag.
-func field(flag string) string {
+// jsonName returns the JSON name of a flag: maxWait of max-wait.
+func jsonName(flag string) string {
 	words := strings.Split(flag, "-")
 	for i, word := range words[1:] {
 		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
@@ -52,22 +52,22 @@ func field(flag string) string {
 func addRules(cmd *cobra.Command) *ruleFlags {
 	l := &ruleFlags{changes: make(map[string]any)}
 	add := func(name, kind, usage string, parse func(string) (any, error)) {
-		cmd.Flags().Var(&ruleFlag{changes: l.changes, field: field(name), kind: kind, parse: parse}, name, usage)
+		cmd.Flags().Var(&ruleFlag{changes: l.changes, field: jsonName(name), kind: kind, parse: parse}, name, usage)
 		l.flags = append(l.flags, name)
 	}
-	add("tokens-per-minute", "tokens", "tokens of a UTC minute, in the limit named tokens; 0: none", tokens)
-	add("token-quota", "tokens", "tokens of a --token-quota-period; 0: none", tokens)
-	add("token-quota-period", "period", `Hourly, Daily, Weekly, Monthly or Yearly, in UTC; "": none`, word)
-	add("burst-tokens", "tokens", "unused tokens of past minutes that may be carried over", tokens)
-	add("reserve", "how", "what a call reserves before it is forwarded: none, prompt, or full (no limit can be exceeded)", word)
-	add("max-completion-tokens", "tokens", "cap for calls that set none; 0: none", tokens)
-	add("max-wait", "time", "how long a call may queue for its limits, such as 2s, at most 2m", span)
-	add("max-concurrent", "calls", "concurrent calls of a subscription on one instance; 0: no limit (default 100)", calls)
-	add("shadow", "bool", "decide and report, never refuse", yes)
-	add("on-store-down", "how", "how to decide calls while the counters can't be reached: degrade, closed or open (default closed with reserve full, else degrade)", word)
-	add("stored-content", "what", "calls that name content stored at endpoints whose owner nobody knows, such as conversations and files: refuse (default) or allow", word)
-	add("counter-key", "template", "which calls are counted together: {subscription} (default), {client-ip}, {model}, {header:NAME}, or several joined", word)
-	add("models", "names", `models that calls may name, separated by commas; "": all`, list)
+	add("tokens-per-minute", "tokens", "tokens of a UTC minute, in the limit named tokens; 0: none", parseTokens)
+	add("token-quota", "tokens", "tokens of a --token-quota-period; 0: none", parseTokens)
+	add("token-quota-period", "period", `Hourly, Daily, Weekly, Monthly or Yearly, in UTC; "": none`, parseWord)
+	add("burst-tokens", "tokens", "unused tokens of past minutes that may be carried over", parseTokens)
+	add("reserve", "how", "what a call reserves before it is forwarded: none, prompt, or full (no limit can be exceeded)", parseWord)
+	add("max-completion-tokens", "tokens", "cap for calls that set none; 0: none", parseTokens)
+	add("max-wait", "time", "how long a call may queue for its limits, such as 2s, at most 2m", parseSpan)
+	add("max-concurrent", "calls", "concurrent calls of a subscription on one instance; 0: no limit (default 100)", parseCalls)
+	add("shadow", "bool", "decide and report, never refuse", parseBool)
+	add("on-store-down", "how", "how to decide calls while the counters can't be reached: degrade, closed or open (default closed with reserve full, else degrade)", parseWord)
+	add("stored-content", "what", "calls that name content stored at endpoints whose owner is unknown, such as conversations and files: refuse (default) or allow", parseWord)
+	add("counter-key", "template", "which calls are counted together: {subscription} (default), {client-ip}, {model}, {header:NAME}, or several joined", parseWord)
+	add("models", "names", `models that calls may name, separated by commas; "": all`, parseList)
 	cmd.Flags().Lookup("shadow").NoOptDefVal = "true"
 	complete(cmd, "token-quota-period", "Hourly", "Daily", "Weekly", "Monthly", "Yearly")
 	complete(cmd, "reserve", "none", "prompt", "full")
@@ -77,7 +77,7 @@ func addRules(cmd *cobra.Command) *ruleFlags {
 	return l
 }
 
-func tokens(text string) (any, error) {
+func parseTokens(text string) (any, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("use a whole number of tokens")
@@ -85,7 +85,7 @@ func tokens(text string) (any, error) {
 	return n, nil
 }
 
-func calls(text string) (any, error) {
+func parseCalls(text string) (any, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("use a whole number of calls")
@@ -93,9 +93,9 @@ func calls(text string) (any, error) {
 	return n, nil
 }
 
-func word(text string) (any, error) { return text, nil }
+func parseWord(text string) (any, error) { return text, nil }
 
-func span(text string) (any, error) {
+func parseSpan(text string) (any, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		return nil, fmt.Errorf("use a time with its unit, such as 2s")
@@ -103,7 +103,7 @@ func span(text string) (any, error) {
 	return d.String(), nil
 }
 
-func yes(text string) (any, error) {
+func parseBool(text string) (any, error) {
 	b, err := strconv.ParseBool(text)
 	if err != nil {
 		return nil, fmt.Errorf("use true or false")
@@ -111,7 +111,7 @@ func yes(text string) (any, error) {
 	return b, nil
 }
 
-func list(text string) (any, error) {
+func parseList(text string) (any, error) {
 	if text == "" {
 		return []string{}, nil
 	}
@@ -123,21 +123,21 @@ func list(text string) (any, error) {
 func (l *ruleFlags) overrides(inherit []string) map[string]any {
 	values := make(map[string]any)
 	for _, name := range inherit {
-		values[field(name)] = nil
+		values[jsonName(name)] = nil
 	}
 	maps.Copy(values, l.changes)
 	return values
 }
 
-// printRules prints what a tier's calls obey beside limits, one value a line.
+// printRules prints rules other than limits, one value a line.
 func printRules(w io.Writer, r subscription.Rules) {
 	r.Normalize()
 	row(w, "Reserve", string(r.Reserve))
 	row(w, "Max completion tokens", number(r.MaxCompletionTokens))
-	row(w, "Max wait", when(r.MaxWait > 0, time.Duration(r.MaxWait).String(), ""))
-	row(w, "Max concurrent", when(r.ConcurrencyLimit() > 0, strconv.FormatInt(r.ConcurrencyLimit(), 10), "any number"))
-	row(w, "Shadow", when(r.Shadow, "yes", "no"))
+	row(w, "Max wait", ifElse(r.MaxWait > 0, time.Duration(r.MaxWait).String(), ""))
+	row(w, "Max concurrent", ifElse(r.ConcurrencyLimit() > 0, strconv.FormatInt(r.ConcurrencyLimit(), 10), "any number"))
+	row(w, "Shadow", ifElse(r.Shadow, "yes", "no"))
 	row(w, "On store down", string(r.OnStoreDown))
 	row(w, "Stored content", string(r.StoredContent))
-	row(w, "Models", when(len(r.Models) > 0, strings.Join(r.Models, ", "), "all"))
+	row(w, "Models", ifElse(len(r.Models) > 0, strings.Join(r.Models, ", "), "all"))
 }
