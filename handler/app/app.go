@@ -1,5 +1,11 @@
-// Package app builds the gateway from its settings, serves it, and drains it when
-// the process gets a signal to stop. Start reading at Run; Build wires the parts.
+// Package app builds the gateway from its settings, serves it, and drains it when the process
+// gets a signal to stop.
+//
+// Run loads the settings, builds an App and serves it. Build connects the parts: the stores, the
+// counters, the ledger, the endpoints, telemetry, the gateway, and the operators' API. No other
+// package knows all of them.
+//
+// Start reading at Run, then Build.
 package app
 
 import (
@@ -32,8 +38,8 @@ type App struct {
 	client  *upstream.Client
 	reports *telemetry.Reporter // nil: telemetry is off
 	alerts  *alert.Notifier
-	quiet   *strangers.Log
-	handler http.Handler // the gateway, the operators' API, the console and housekeeping
+	quiet   *strangers.Log // of requests without a valid key or token
+	handler http.Handler   // the gateway, the operators' API, the console and housekeeping
 	log     *slog.Logger
 }
 
@@ -52,8 +58,8 @@ func New(c config.Config, log *slog.Logger) (*App, error) {
 	return Build(c, stores, sink, log)
 }
 
-// Build builds the application on stores and on a sink of telemetry; a nil sink turns
-// telemetry off. The settings that select them are ignored.
+// Build builds the application with the given stores and sink of telemetry, whatever the settings
+// select. A nil sink turns telemetry off.
 func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger) (*App, error) {
 	endpoints, err := upstream.WithTokens(c.Upstream.Endpoints)
 	if err != nil {
@@ -83,8 +89,8 @@ func Build(c config.Config, stores Stores, sink telemetry.Sink, log *slog.Logger
 	return app, nil
 }
 
-// ServeHTTP answers one request. Serve also bounds the time that callers take, and
-// waits for calls in flight at the end.
+// ServeHTTP answers one request. Unlike Serve it doesn't bound the time that callers may take, nor
+// wait for calls in flight at the end.
 func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 // CloseIdle closes idle connections to endpoints.
@@ -97,8 +103,8 @@ func (a *App) counted() telemetry.Counters {
 		ForfeitedLeases: s.Forfeited.Leases, UnwrittenCharges: s.Unwritten, UnwrittenTokens: l.DroppedTokens, Degraded: s.DegradedTime}
 }
 
-// telemetry returns the gateway's reporter. Where telemetry is off it returns a nil
-// interface, not an interface that holds a nil reporter.
+// telemetry returns the gateway's reporter. If telemetry is off it returns a nil interface, not
+// an interface that holds a nil reporter.
 func (a *App) telemetry() gateway.Telemetry {
 	if a.reports == nil {
 		return nil
@@ -106,8 +112,8 @@ func (a *App) telemetry() gateway.Telemetry {
 	return a.reports
 }
 
-// Close writes the counters and the ledger a last time and sends the remaining alerts and
-// telemetry, once all calls have ended. Serve does so itself.
+// Close writes the counters and the ledger a last time, and sends the remaining alerts and
+// telemetry. All calls must have ended. Serve calls it.
 func (a *App) Close(ctx context.Context) error {
 	a.CloseIdle()
 	recorded := make(chan error, 1)

@@ -16,10 +16,9 @@ const (
 	logBatch = 1024
 )
 
-// A bufferedLog writes a JSON log in batches. Formatting each record at once, and
-// waking its reader on the same machine, would cost a call more than deciding it
-// does. A process that is killed loses at most the lines of the last 50 ms. Charges
-// don't depend on the log.
+// A bufferedLog writes a JSON log in batches. To format each record at once, and to wake the
+// log's reader on the same machine, would take longer than to decide a call. A process that is
+// killed loses at most the lines of the last 50 ms. Charges don't depend on the log.
 type bufferedLog struct {
 	*batch
 	slog.Handler // writes to batch.text
@@ -44,6 +43,7 @@ type entry struct {
 	record  slog.Record
 }
 
+// newBufferedLog returns a log that writes to a writer.
 func newBufferedLog(to io.Writer) *bufferedLog {
 	b := &batch{to: to}
 	return &bufferedLog{b, slog.NewJSONHandler(&b.text, nil)}

@@ -8,9 +8,9 @@ import (
 )
 
 // Checks returns the checks of what a gateway depends on: its stores, its endpoints and
-// Application Insights. They are made with this process's own identity. faults is the
-// error that config.Load returned with c, and stores are empty if they couldn't be opened:
-// what is unknown for either reason isn't checked.
+// Application Insights. They use this process's own identity. faults is the error that
+// config.Load returned with c, and stores are empty if they couldn't be opened: what is unknown
+// for either reason isn't checked.
 func Checks(c config.Config, faults error, stores Stores) []manage.Check {
 	var all []manage.Check
 	if stores.Probe != nil {

@@ -32,8 +32,8 @@ func (m prefixMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.gateway.ServeHTTP(w, r)
 }
 
-// standingsMaxAge is how long one listing of the counters answers every operator: less than
-// the console's 5 s, and less than instances take to report a call.
+// standingsMaxAge is how long one reading of the counters serves all operators: less than the 5 s
+// after which the console refreshes, and less than instances take to report a call.
 const standingsMaxAge = 2 * time.Second
 
 // mountOperators serves the operators' API and the console next to the gateway,
@@ -61,8 +61,8 @@ func Served(c config.Config) price.Served {
 	return price.Served{Models: c.Gateway.Models, Endpoints: upstream.Names(c.Upstream.Endpoints)}
 }
 
-// authenticator returns what /manage checks operators' credentials with: a key,
-// Entra ID's tokens, or both.
+// authenticator returns the authenticator of /manage: for a key, for Entra ID's tokens, or for
+// both.
 func authenticator(m config.Manage, log *slog.Logger) manage.Authenticator {
 	var all []manage.Authenticator
 	if !m.Key.Empty() {

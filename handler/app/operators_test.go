@@ -11,11 +11,11 @@ import (
 	"tollgate/handler/config"
 )
 
-// startApp serves an application with STORE=memory, the settings of fine, and these.
+// startApp serves an application with STORE=memory, validSettings and these settings.
 func startApp(t *testing.T, settings map[string]string) *httptest.Server {
 	t.Helper()
 	values := map[string]string{"STORE": "memory", "MEMORY_DIRECTORY": `{"tiers":[{"id":"demo","tokensPerMinute":300}]}`}
-	for _, more := range []map[string]string{fine, settings} {
+	for _, more := range []map[string]string{validSettings, settings} {
 		for name, value := range more {
 			values[name] = value
 		}
@@ -110,7 +110,7 @@ func TestFaultsNameTheOperatorsSettings(t *testing.T) {
 		`MANAGE_ISSUER is "http://login.example/v2.0": `: {"MANAGE_AUDIENCE": "api://tollgate", "MANAGE_ISSUER": "http://login.example/v2.0"},
 		`CONSOLE is "yes": use off or on`:                {"CONSOLE": "yes"},
 	} {
-		for name, value := range fine {
+		for name, value := range validSettings {
 			settings[name] = value
 		}
 		if _, err := config.Load(env(settings)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {

@@ -43,9 +43,8 @@ func claimPepper(ctx context.Context, store subscription.Store, pepper subscript
 	}
 }
 
-// comparePepper makes one attempt. It ignores a fingerprint that it may not write:
-// an app that can only read keys leaves the fingerprint to the command that makes
-// the first key.
+// comparePepper makes one attempt. It ignores an error of writing the fingerprint: if the app may
+// only read keys, the command that creates the first key writes it.
 func comparePepper(ctx context.Context, store subscription.Store, pepper subscription.Pepper) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()

@@ -17,8 +17,9 @@ const (
 	maxNamed = 10
 )
 
-// warnOfPrices logs which models limits in cost refuse for want of a price: one line for
-// each kind of fault. It is told again by 'tollgate doctor', so a failure is only noted.
+// warnOfPrices logs the models whose calls limits in cost refuse for lack of a price: one line
+// for each kind of fault. If the check fails it only logs that, since 'tollgate doctor' checks
+// the same.
 func warnOfPrices(ctx context.Context, served price.Served, directory subscription.Store, prices price.Store, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, pricesTimeout)
 	defer cancel()

@@ -15,8 +15,8 @@ import (
 	"tollgate/handler/subscription/memstore"
 )
 
-// TestTheStartSaysOnceWhichPricesAreMissing, in a line for each kind of fault.
-func TestTheStartSaysOnceWhichPricesAreMissing(t *testing.T) {
+// TestMissingPricesAreLoggedAtTheStart, in one line for each kind of fault.
+func TestMissingPricesAreLoggedAtTheStart(t *testing.T) {
 	var served price.Served
 	for i := range 30 {
 		served.Models = append(served.Models, fmt.Sprintf("m%02d", i))

@@ -32,7 +32,7 @@ import (
 type Stores struct {
 	Directory subscription.Store
 	Audit     manage.Audit
-	Probe     func(context.Context) (time.Time, error) // tries to write a table; nil: in memory
+	Probe     func(context.Context) (time.Time, error) // writes and deletes a row; nil: in memory
 	Counters  Counters
 	Ledger    ledger.Store
 	Prices    price.Store
@@ -46,7 +46,7 @@ type Counters interface {
 	counter.Lister
 }
 
-// A TableNames holds the names of a deployment's tables.
+// TableNames holds the names of a deployment's tables.
 type TableNames struct {
 	Directory                                         tablestore.Tables
 	Audit, Counters, Ledger, Prices, Responses, Turns string
@@ -88,8 +88,8 @@ func (s Stores) Operators(pepper *subscription.Pepper, log *slog.Logger) manage.
 	return manage.Config{Store: s.Directory, Pepper: pepper, Audit: s.Audit, Prices: s.Prices, Counters: s.Counters, Ledger: ledger.Reader{Store: s.Ledger}, Log: log}
 }
 
-// Housekeeping returns the housekeeper of the stores, which keeps days of usage for
-// a time. It flushes the counters of idle instances through c.
+// Housekeeping returns the housekeeper of the stores, which deletes days of usage older than
+// retention. It flushes the counters of idle instances through c.
 func (s Stores) Housekeeping(c *counter.Counter, retention time.Duration, log *slog.Logger) *housekeeping.Housekeeper {
 	return housekeeping.New(housekeeping.Config{Counters: s.Counters, Counter: c, Ledger: s.Ledger, Retention: retention,
 		Stored: s.Responses, Turns: s.Turns, Log: log})

@@ -33,7 +33,7 @@ func newReporter(t config.Telemetry, sink telemetry.Sink, log *slog.Logger, coun
 		SampleRatio: t.SampleRatio, TruncateIP: t.TruncateIP, Place: t.Place, Counters: counters})
 }
 
-// newNotifier starts to tell alerts. A nil reporter means that telemetry is off.
+// newNotifier starts to send alerts. A nil reporter means that telemetry is off.
 func newNotifier(webhook alert.Webhook, reporter *telemetry.Reporter, log *slog.Logger) *alert.Notifier {
 	config := alert.Config{Log: log, Webhook: webhook}
 	if reporter != nil { // a nil interface, not one that holds a nil reporter
@@ -45,8 +45,8 @@ func newNotifier(webhook alert.Webhook, reporter *telemetry.Reporter, log *slog.
 // lastSignals bounds the time that the last alerts and the last items take to send.
 const lastSignals = 5 * time.Second
 
-// closeSignals sends the remaining alerts and items at the same time, within a deadline of
-// their own, so that a store that hangs doesn't lose them too. A failure is only logged:
+// closeSignals sends the remaining alerts and items at the same time. It has a deadline of its
+// own, so that they are sent even if a store hangs until ctx is done. A failure is only logged:
 // usage is in the tables.
 func closeSignals(ctx context.Context, alerts *alert.Notifier, reporter *telemetry.Reporter, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastSignals)

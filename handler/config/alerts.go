@@ -14,8 +14,8 @@ const (
 	settingWebhookSecret = "ALERT_WEBHOOK_SECRET"
 )
 
-// alerts reads where alerts are posted. Its faults don't show the address, which may hold
-// a secret.
+// alerts reads the webhook for alerts. Its faults don't show the address, which may hold a
+// secret.
 func (s *settings) alerts() alert.Webhook {
 	w := alert.Webhook{URL: secret.New(s.text(settingWebhook, "")), Secret: secret.New(s.text(settingWebhookSecret, ""))}
 	switch {
@@ -32,8 +32,8 @@ func (s *settings) alerts() alert.Webhook {
 	return w
 }
 
-// postable reports whether alerts may be posted to an address: nobody on the way can read
-// them.
+// postable reports whether alerts may be posted to an address: over https, or within this
+// machine, so that nobody else can read them.
 func postable(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Fragment != "" || u.User != nil {

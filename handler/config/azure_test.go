@@ -20,7 +20,7 @@ func TestSettingsForDevelopmentAreFaultsInAzure(t *testing.T) {
 			"KEY_PEPPER is an example pub":      {"KEY_PEPPER": "for-the-demo-on-one-machine-only\n"},
 		} {
 			values := make(map[string]string)
-			for _, more := range []map[string]string{fine, azure, wrong} {
+			for _, more := range []map[string]string{validSettings, azure, wrong} {
 				for name, value := range more {
 					values[name] = value
 				}

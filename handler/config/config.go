@@ -1,6 +1,9 @@
-// Package config reads and checks the gateway's settings. It returns values and
-// faults; it builds nothing and makes no calls. Start reading at Config; each group
-// of settings has a file.
+// Package config reads and checks the gateway's settings. It builds nothing and makes no calls.
+//
+// Load reads the environment into a Config. Each method of settings reads one kind of value and
+// collects faults, so that one error lists all of them.
+//
+// Start reading at Config, then Load. Each group of settings has a file.
 package config
 
 import (
@@ -49,7 +52,7 @@ type Config struct {
 	Gateway gateway.Settings
 	// Telemetry configures Application Insights.
 	Telemetry Telemetry
-	// Alerts is where thresholds of limits are told beside the log and Application
+	// Alerts is the webhook that gets alerts of limits, besides the log and Application
 	// Insights. ALERT_WEBHOOK_URL: an https address, or http at a loopback address; default
 	// none. ALERT_WEBHOOK_SECRET: 32 bytes or more.
 	Alerts alert.Webhook
@@ -75,7 +78,7 @@ type Server struct {
 
 // Store configures where keys, counters and usage are kept.
 type Store struct {
-	// Kind selects where. STORE: tables (default), or memory to try things out: one
+	// Kind selects the stores. STORE: tables (default), or memory to try things out: one
 	// process, nothing persists.
 	Kind string
 	// Account is the storage account of STORE=tables: AzureWebJobsStorage and its variants.
@@ -158,7 +161,7 @@ func (s *settings) store() Store {
 	return c
 }
 
-// retention reads a time that usage is kept for.
+// retention reads how long usage is kept.
 func (s *settings) retention(name string) time.Duration {
 	value := s.text(name, "")
 	retention, err := ledger.ParseRetention(value)
@@ -168,7 +171,7 @@ func (s *settings) retention(name string) time.Duration {
 	return retention
 }
 
-// addresses reads where a client's address comes from.
+// addresses reads which headers a client's address comes from.
 func (s *settings) addresses(underHost bool) gateway.Addresses {
 	a := gateway.Addresses{FrontEnd: s.text("WEBSITE_SITE_NAME", "") != "", Host: underHost}
 	if s.text("CLIENT_IP_HEADER", "") != "" {
@@ -186,7 +189,7 @@ func (s *settings) pepper(name string) subscription.Pepper {
 	return pepper
 }
 
-// checkStore opens the stores as app will, to report their faults with all others.
+// checkStore opens the stores as package app will, to report their faults with all others.
 // It makes no network call.
 func (s *settings) checkStore(c Store) {
 	switch {

@@ -10,11 +10,13 @@ import (
 	"time"
 )
 
+// env reads settings from a map, as os.Getenv does from the environment.
 func env(values map[string]string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-var fine = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
+// validSettings lets a gateway start.
+var validSettings = map[string]string{"KEY_PEPPER": "canary-pepper-0123456789", "UPSTREAM_URL": "https://x.services.ai.azure.com",
 	"UPSTREAM_API_KEY": "canary-upstream", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 func TestEveryFaultIsReportedAtOnce(t *testing.T) {
@@ -27,8 +29,8 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-// A count in Content-Length would break every answer; with two counts in one header a
-// caller sees only one.
+// TestHeaderNamesMustDiffer: a count in Content-Length would break every answer, and of two counts
+// in one header callers would see only one.
 func TestHeaderNamesMustDiffer(t *testing.T) {
 	for want, values := range map[string]map[string]string{
 		"REMAINING_TOKENS_HEADER is \"content-length\"":   {"REMAINING_TOKENS_HEADER": "content-length"},
@@ -48,7 +50,8 @@ func TestHeaderNamesMustDiffer(t *testing.T) {
 	}
 }
 
-// A request's path has no query, fragment or percent escapes, so no request would match.
+// A request's path has no query, fragment or percent escapes, so none would match such a base
+// path.
 func TestABasePathWithAQueryOrEscapesIsAFault(t *testing.T) {
 	for _, path := range []string{"/a?b", "/a#b", "/a%20b"} {
 		if _, err := Load(with(map[string]string{"BASE_PATH": path})); err == nil || !strings.HasPrefix(err.Error(), "BASE_PATH is ") {
@@ -59,10 +62,10 @@ func TestABasePathWithAQueryOrEscapesIsAFault(t *testing.T) {
 
 func TestFaultsOfTheStoreAreReportedWithAllOthers(t *testing.T) {
 	for want, values := range map[string]map[string]string{
-		"MEMORY_DIRECTORY subscriptions[0] ": {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
-		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
-		"MEMORY_DIRECTORY prices[0]: ":       {"STORE": "memory", "KEY_PEPPER": fine["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"currency":"EUR","prices":[{"model":"m","from":"2026-01-01","prompt":"1"}]}`},
-		"AzureWebJobsStorage is missing":     {"KEY_PEPPER": fine["KEY_PEPPER"]},
+		"MEMORY_DIRECTORY subscriptions[0] ": {"STORE": "memory", "KEY_PEPPER": validSettings["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
+		"MEMORY_DIRECTORY tiers[0] ":         {"STORE": "memory", "KEY_PEPPER": validSettings["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"tiers":[{"id":"T","tokensPerMinute":-1}],"subscriptions":[{"id":"a","tier":"b"}]}`},
+		"MEMORY_DIRECTORY prices[0]: ":       {"STORE": "memory", "KEY_PEPPER": validSettings["KEY_PEPPER"], "MEMORY_DIRECTORY": `{"currency":"EUR","prices":[{"model":"m","from":"2026-01-01","prompt":"1"}]}`},
+		"AzureWebJobsStorage is missing":     {"KEY_PEPPER": validSettings["KEY_PEPPER"]},
 	} {
 		_, err := Load(env(values))
 		for _, part := range []string{want, "UPSTREAM_URL is missing"} {
@@ -76,7 +79,7 @@ func TestFaultsOfTheStoreAreReportedWithAllOthers(t *testing.T) {
 func TestTheHostChoosesThePort(t *testing.T) {
 	for name, want := range map[string]bool{"FUNCTIONS_CUSTOMHANDLER_PORT": true, "FUNCTIONS_HTTPWORKER_PORT": true, "PORT": false} {
 		values := map[string]string{name: "4321"}
-		for k, v := range fine {
+		for k, v := range validSettings {
 			values[k] = v
 		}
 		c, err := Load(env(values))
@@ -87,7 +90,7 @@ func TestTheHostChoosesThePort(t *testing.T) {
 }
 
 func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
-	c, err := Load(env(fine))
+	c, err := Load(env(validSettings))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
 	}
 }
 
-// elsewhere are settings that others read: Go's runtime and the Functions host.
+// elsewhere lists settings that Go's runtime or the Functions host reads.
 var elsewhere = []string{"GOMEMLIMIT", "HOUSEKEEPING_SCHEDULE"}
 
 // TestTheDocsHaveEverySetting compares the settings that are read with those that

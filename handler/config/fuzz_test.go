@@ -29,7 +29,7 @@ func FuzzConfiguration(f *testing.F) {
 				return
 			}
 		}
-		for name, value := range fine {
+		for name, value := range validSettings {
 			if _, set := values[name]; !set || strings.Contains(value, "canary") {
 				values[name] = value
 			}
@@ -44,7 +44,7 @@ func FuzzConfiguration(f *testing.F) {
 				}
 			}
 		}
-		for _, secret := range []string{fine["KEY_PEPPER"], fine["UPSTREAM_API_KEY"]} {
+		for _, secret := range []string{validSettings["KEY_PEPPER"], validSettings["UPSTREAM_API_KEY"]} {
 			if strings.Contains(shown, secret) {
 				t.Errorf("got %q, want no secret in it", shown)
 			}

@@ -8,8 +8,8 @@ import (
 	"tollgate/handler/gateway"
 )
 
-// takenHeaders already have a meaning in answers: a token count in one of them would
-// break the answer or mislead. Only RETRY_AFTER_HEADER may name Retry-After.
+// takenHeaders lists headers that already have a meaning in answers: a token count in one of
+// them would break the answer or mislead. Only RETRY_AFTER_HEADER may name Retry-After.
 var takenHeaders = []string{"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Allow", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Date", "Keep-Alive",
 	"Retry-After", "Retry-After-Ms", "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "X-Content-Type-Options", "X-Ratelimit-Limit-Tokens", "X-Ratelimit-Reset-Tokens",
 	"X-Request-Id", "X-Should-Retry", "X-Tollgate-Shadow", "X-Tollgate-Upstream"}

@@ -48,8 +48,8 @@ func (s *settings) manage() Manage {
 // On reports whether /manage is served.
 func (m Manage) On() bool { return m.Entra.Issuer != "" || !m.Key.Empty() }
 
-// safe reports whether keys may be read from an address: only over https, or from this
-// machine, can nobody in between change the answer.
+// safe reports whether an issuer's keys may be read from an address: over https, or from this
+// machine, so that nobody in between can change them.
 func safe(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {

@@ -11,18 +11,19 @@ import (
 	"tollgate/handler/azure"
 )
 
-// A settings reads an environment and collects every fault, so that an operator can
-// fix all of them at once.
+// settings reads an environment and collects every fault, so that an operator can fix all of
+// them at once.
 type settings struct {
 	getenv func(string) string
 	faults []error
 }
 
-// fault adds a fault: the setting's name, what is wrong, and the fix.
-func (s *settings) fault(name, wrong, right string) {
-	s.faults = append(s.faults, fmt.Errorf("%s %s: %s", name, wrong, right))
+// fault adds a fault of a setting: the problem follows the setting's name, the fix follows that.
+func (s *settings) fault(name, problem, fix string) {
+	s.faults = append(s.faults, fmt.Errorf("%s %s: %s", name, problem, fix))
 }
 
+// err returns all faults as one error, or nil.
 func (s *settings) err() error { return errors.Join(s.faults...) }
 
 // text returns a setting's value, or fallback if it is empty or missing. If the
@@ -41,10 +42,10 @@ func (s *settings) text(name, fallback string) string {
 	return value
 }
 
-// required returns text that must not be empty; right completes "is missing: ".
-func (s *settings) required(name, right string) string {
+// required returns text that must not be empty. fix follows "is missing: " in the fault.
+func (s *settings) required(name, fix string) string {
 	if strings.TrimSpace(s.getenv(name)) == "" {
-		s.fault(name, "is missing", right)
+		s.fault(name, "is missing", fix)
 	}
 	return s.text(name, "")
 }
@@ -118,7 +119,7 @@ func (s *settings) tokensPerSecond(name string) map[string]int64 {
 	return rates
 }
 
-// maxTokensPerSecond is more than any model writes.
+// maxTokensPerSecond is the largest rate accepted, more than any model writes.
 const maxTokensPerSecond = 1_000_000
 
 // list returns the parts of text separated by commas, trimmed and without empty ones.

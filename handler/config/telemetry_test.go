@@ -16,7 +16,7 @@ func TestWrongTelemetrySettingsAreNamedWithTheFix(t *testing.T) {
 		"METRIC_CLIENT_IP":                          {"none", "full or truncated"},
 		"TELEMETRY_SAMPLING":                        {"NaN", "from 0 to 1"},
 	} {
-		values := maps.Clone(fine)
+		values := maps.Clone(validSettings)
 		values[name] = wrong[0]
 		if _, err := Load(env(values)); err == nil || !strings.HasPrefix(err.Error(), name+" ") || !strings.Contains(err.Error(), wrong[1]) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s=%s: got %v, want one fault that names the setting, with %q", name, wrong[0], err, wrong[1])

@@ -39,17 +39,17 @@ type credentialJSON struct {
 	Audience string `json:"audience"`
 }
 
-// upstreams reads the endpoints. Those with neither a key nor an identity are called
-// as the identity clientID.
+// upstreams reads the endpoints. Those with neither a key nor an identity get the identity
+// clientID.
 func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 	setting := "UPSTREAMS"
 	if text := s.text(setting, ""); text != "" {
-		var sound bool
-		found, sound = s.severalUpstreams(text)
+		var readable bool
+		found, readable = s.severalUpstreams(text)
 		if s.text("UPSTREAM_URL", "") != "" {
 			s.fault("UPSTREAM_URL", "is set, and UPSTREAMS too", "list the endpoint in UPSTREAMS and remove UPSTREAM_URL")
 		}
-		if !sound {
+		if !readable {
 			return nil // the fault is reported already
 		}
 	} else {
@@ -85,9 +85,8 @@ func (s *settings) upstreams(clientID string) (found []upstream.Endpoint) {
 	return found
 }
 
-// severalUpstreams reads the JSON of UPSTREAMS. It reports whether the JSON could be
-// read; if not, it has added the fault.
-func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sound bool) {
+// severalUpstreams reads the JSON of UPSTREAMS. If the JSON isn't readable, it adds the fault.
+func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, readable bool) {
 	var all []endpointJSON
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
@@ -116,7 +115,7 @@ func (s *settings) severalUpstreams(text string) (found []upstream.Endpoint, sou
 	return found, true
 }
 
-// weight copies an endpoint's weight, which may be absent, but not 0.
+// weight sets an endpoint's weight, which may be absent but not 0.
 func (s *settings) weight(i int, e *endpointJSON) {
 	if e.Weight == nil {
 		return
@@ -166,8 +165,8 @@ func (s *settings) audience(setting, field string, e upstream.Endpoint) {
 	}
 }
 
-// maxModel is the longest name of a model, in bytes: escaped, it fits a row's key together
-// with the key's other parts.
+// maxModel is the longest name of a model, in bytes: even escaped, it fits into a row's key with
+// the key's other parts.
 const maxModel = 100
 
 // models returns the models that calls may name: those of MODELS, else all that the

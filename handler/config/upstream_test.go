@@ -15,7 +15,7 @@ import (
 
 // with adds settings to valid ones.
 func with(values map[string]string) func(string) string {
-	all := maps.Clone(fine)
+	all := maps.Clone(validSettings)
 	maps.Copy(all, values)
 	return env(all)
 }

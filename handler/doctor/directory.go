@@ -10,7 +10,7 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// A listing is everything that a directory holds, but keys.
+// A listing holds everything in a directory except keys.
 type listing struct {
 	tiers  []subscription.Tier
 	groups []subscription.Group
@@ -19,6 +19,7 @@ type listing struct {
 	group  map[string]subscription.Group // by id
 }
 
+// list reads a directory.
 func list(ctx context.Context, directory subscription.Store) (listing, error) {
 	tiers, e1 := directory.Tiers(ctx)
 	groups, e2 := directory.Groups(ctx)
@@ -33,7 +34,7 @@ func list(ctx context.Context, directory subscription.Store) (listing, error) {
 	return l, errors.Join(e1, e2, e3)
 }
 
-// read reads a group, as subscription.Chain asks for it.
+// read returns a group; subscription.Chain calls it.
 func (l listing) read(_ context.Context, id string) (subscription.Group, error) {
 	g, known := l.group[id]
 	if !known {
@@ -75,6 +76,7 @@ func checkDirectory(ctx context.Context, directory subscription.Store) (string, 
 	return note, nil
 }
 
+// checkSubscription checks a subscription with its tier and groups.
 func (l listing) checkSubscription(ctx context.Context, s subscription.Subscription) error {
 	tier, exists := l.tier[s.Tier]
 	if !exists {

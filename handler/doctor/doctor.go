@@ -1,8 +1,11 @@
-// Package doctor checks what a gateway needs and says what is wrong and how to fix it. The
+// Package doctor checks what a gateway needs, and says what is wrong and how to fix it. The
 // command line runs its checks with the operator's login, a deployed gateway with its own
 // identity.
 //
-// Each function returns a manage.Check. Start reading at Tables.
+// Each function returns one or more values of manage.Check, which package app selects and
+// package manage runs.
+//
+// Start reading at Tables.
 package doctor
 
 import (
@@ -25,10 +28,10 @@ import (
 // service's, by which minutes begin. The service's Date header has whole seconds.
 const maxSkew = 2 * time.Second
 
-// Tables returns three checks. The first checks that rows can be written, read and
-// deleted, which probe does, and that every subscription is valid with its tier and
-// groups. The second compares this machine's clock with the time that probe returned. The
-// third looks for limits that don't do what their operator may think.
+// Tables returns three checks. The first checks that rows can be written, read and deleted,
+// with probe, and that every subscription is valid with its tier and groups. The second
+// compares this machine's clock with the time that probe returned. The third looks for limits
+// that have no effect.
 func Tables(probe func(context.Context) (time.Time, error), directory subscription.Store) []manage.Check {
 	var probed atomic.Pointer[clocks] // checks may run concurrently
 	return []manage.Check{
@@ -46,7 +49,7 @@ func Tables(probe func(context.Context) (time.Time, error), directory subscripti
 	}
 }
 
-// clocks hold the table service's and this machine's time at one moment.
+// clocks holds the table service's and this machine's time at one moment.
 type clocks struct{ service, local time.Time }
 
 // compareClocks checks the difference of the clocks; nil: the tables were unreachable.
@@ -64,6 +67,7 @@ func compareClocks(at *clocks) (string, error) {
 	return "within " + maxSkew.String() + " of the table service's", nil
 }
 
+// direction returns the words for the sign of a skew.
 func direction(skew time.Duration) string {
 	if skew > 0 {
 		return "ahead of"

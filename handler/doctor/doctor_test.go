@@ -92,9 +92,9 @@ func overrides(t *testing.T, text string) (o subscription.Overrides) {
 	return o
 }
 
-// TestLimitsThatNeverActAreReported, and those that say the same; groups without limits
-// and overrides that have ended are only notes.
-func TestLimitsThatNeverActAreReported(t *testing.T) {
+// TestLimitsWithoutEffectAreReported, and limits that are the same. Groups without limits and
+// overrides that have ended are only notes.
+func TestLimitsWithoutEffectAreReported(t *testing.T) {
 	calls := func(name string, perMinute int64) subscription.Limit {
 		return subscription.Limit{Name: name, Unit: limit.Calls, PerMinute: perMinute}
 	}
@@ -112,17 +112,17 @@ func TestLimitsThatNeverActAreReported(t *testing.T) {
 		want   string
 	}{
 		"two different":                  {[]subscription.Limit{calls("a", 5), day("b", 9, limit.Daily)}, nil, "ok"},
-		"the same":                       {[]subscription.Limit{calls("a", 5), calls("b", 5)}, nil, "limits a and b of tier gold say the same"},
-		"a looser one":                   {[]subscription.Limit{calls("a", 5), calls("b", 6)}, nil, "limit b of tier gold can never act, because a is always reached first"},
-		"a looser one of some models":    {[]subscription.Limit{calls("a", 5), with(calls("b", 6), onlyR1)}, nil, "limit b of tier gold can never act"},
+		"the same":                       {[]subscription.Limit{calls("a", 5), calls("b", 5)}, nil, "limits a and b of tier gold are the same"},
+		"a looser one":                   {[]subscription.Limit{calls("a", 5), calls("b", 6)}, nil, "limit b of tier gold has no effect, because a is always reached first"},
+		"a looser one of some models":    {[]subscription.Limit{calls("a", 5), with(calls("b", 6), onlyR1)}, nil, "limit b of tier gold has no effect"},
 		"a stricter one of some models":  {[]subscription.Limit{calls("a", 6), with(calls("b", 5), onlyR1)}, nil, "ok"},
 		"a stricter one in shadow":       {[]subscription.Limit{with(calls("a", 5), func(l *subscription.Limit) { l.Shadow = true }), calls("b", 6)}, nil, "ok"},
 		"a larger burst":                 {[]subscription.Limit{with(calls("a", 5), func(l *subscription.Limit) { l.Burst = 9 }), calls("b", 6)}, nil, "ok"},
 		"another key":                    {[]subscription.Limit{calls("a", 5), with(calls("b", 6), func(l *subscription.Limit) { l.CounterKey = "{client-ip}" })}, nil, "ok"},
-		"a looser quota of a day":        {[]subscription.Limit{day("a", 5, limit.Monthly), day("b", 6, limit.Daily)}, nil, "limit b of tier gold can never act"},
+		"a looser quota of a day":        {[]subscription.Limit{day("a", 5, limit.Monthly), day("b", 6, limit.Daily)}, nil, "limit b of tier gold has no effect"},
 		"a looser quota of a month":      {[]subscription.Limit{day("a", 5, limit.Daily), day("b", 6, limit.Monthly)}, nil, "ok"},
 		"a week is in no month":          {[]subscription.Limit{day("a", 5, limit.Monthly), day("b", 6, limit.Weekly)}, nil, "ok"},
-		"for models that nobody may use": {[]subscription.Limit{with(calls("a", 5), onlyR1)}, []string{"gpt-4o"}, "limit a of tier gold can never act: it is for models"},
+		"for models that nobody may use": {[]subscription.Limit{with(calls("a", 5), onlyR1)}, []string{"gpt-4o"}, "limit a of tier gold has no effect: it is for models"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			store := memstore.New()

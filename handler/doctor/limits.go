@@ -12,8 +12,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// checkLimits looks for limits that can never refuse a call and limits that say the same,
-// which are wrong, and notes groups without limits and overrides that have ended.
+// checkLimits reports limits that can never refuse a call and limits that are the same as faults,
+// and groups without limits and overrides that have ended as notes.
 func checkLimits(ctx context.Context, directory subscription.Store) (string, error) {
 	l, err := list(ctx, directory)
 	if err != nil {
@@ -21,10 +21,10 @@ func checkLimits(ctx context.Context, directory subscription.Store) (string, err
 	}
 	var wrong, notes []string
 	for _, t := range l.tiers {
-		wrong = append(wrong, idle("tier "+t.ID, t.Limits, t.Models)...)
+		wrong = append(wrong, ineffective("tier "+t.ID, t.Limits, t.Models)...)
 	}
 	for _, g := range l.groups {
-		wrong = append(wrong, idle("group "+g.ID, g.Limits, nil)...)
+		wrong = append(wrong, ineffective("group "+g.ID, g.Limits, nil)...)
 		if len(g.Limits) == 0 {
 			notes = append(notes, fmt.Sprintf("group %s has no limits", g.ID))
 		}
@@ -43,25 +43,25 @@ func checkLimits(ctx context.Context, directory subscription.Store) (string, err
 	if notes != nil {
 		return firstFew(notes), nil
 	}
-	return "every limit can act, and no two say the same", nil
+	return "every limit has an effect, and no two are the same", nil
 }
 
-// idle lists limits of a tier or group that can never refuse a call. served are the models
+// ineffective lists limits of a tier or group that can never refuse a call. served are the models
 // that its calls may name; empty: all.
-func idle(owner string, limits []subscription.Limit, served []string) (found []string) {
+func ineffective(owner string, limits []subscription.Limit, served []string) (found []string) {
 	for i, l := range limits {
 		if len(served) > 0 && len(l.Models) > 0 && !slices.ContainsFunc(l.Models, func(model string) bool { return slices.Contains(served, model) }) {
-			found = append(found, fmt.Sprintf("limit %s of %s can never act: it is for models that the tier's calls may not name: correct its models, or remove it", l.Name, owner))
+			found = append(found, fmt.Sprintf("limit %s of %s has no effect: it is for models that the tier's calls may not name: correct its models, or remove it", l.Name, owner))
 		}
 		for j, other := range limits {
 			switch {
 			case i == j || !sameCounting(l, other):
 			case sameAmounts(l, other):
 				if j < i {
-					found = append(found, fmt.Sprintf("limits %s and %s of %s say the same: remove one", other.Name, l.Name, owner))
+					found = append(found, fmt.Sprintf("limits %s and %s of %s are the same: remove one", other.Name, l.Name, owner))
 				}
 			case !other.Shadow && covers(other, l) && within(other, l):
-				found = append(found, fmt.Sprintf("limit %s of %s can never act, because %s is always reached first: lower it, or remove it", l.Name, owner, other.Name))
+				found = append(found, fmt.Sprintf("limit %s of %s has no effect, because %s is always reached first: lower it, or remove it", l.Name, owner, other.Name))
 			}
 		}
 	}
@@ -88,14 +88,15 @@ func covers(a, b subscription.Limit) bool {
 	return len(b.Models) > 0 && !slices.ContainsFunc(b.Models, func(model string) bool { return !slices.Contains(a.Models, model) })
 }
 
-// within reports whether each window of b holds at least what a lets pass in it.
+// within reports whether a lets pass no more than b allows in each window of b.
 func within(a, b subscription.Limit) bool {
 	minute := b.PerMinute == 0 || a.PerMinute > 0 && a.PerMinute <= b.PerMinute && a.PerMinute+a.Burst <= b.PerMinute+b.Burst
 	quota := b.Quota == 0 || a.Quota > 0 && a.Quota <= b.Quota && (a.Period == b.Period || contains(a.Period, b.Period))
 	return minute && quota
 }
 
-// contains reports whether each window of a shorter period lies in one window of a longer.
+// contains reports whether each window of a shorter period lies within one window of a longer
+// one.
 func contains(longer, shorter limit.Period) bool {
 	order := []limit.Period{limit.Hourly, limit.Daily, limit.Monthly, limit.Yearly}
 	if shorter == limit.Weekly {

@@ -51,8 +51,8 @@ func Models(served []string, directory subscription.Store) manage.Check {
 	}}
 }
 
-// overridden returns those of a subscription's rules that name other models than its
-// tier's; none if the rules are invalid, which the tables check reports.
+// overridden returns those of a subscription's rules whose models differ from its tier's. It
+// returns none if the rules are invalid, which the tables check reports.
 func overridden(s subscription.Subscription, tier subscription.Tier) (own subscription.Rules) {
 	effective, err := s.Effective(tier, time.Now())
 	if err != nil {

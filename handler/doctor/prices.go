@@ -12,8 +12,8 @@ import (
 	"tollgate/handler/subscription"
 )
 
-// Prices checks that calls which limits in money apply to have prices: all others are
-// refused. Its note has what else an operator should know about prices.
+// Prices checks that all models that limits in cost apply to have prices, since calls without a
+// price are refused. Other findings about prices are notes.
 func Prices(served price.Served, directory subscription.Store, prices price.Store) manage.Check {
 	return manage.Check{Name: "prices", Run: func(ctx context.Context) (string, error) {
 		l, e1 := list(ctx, directory)
@@ -69,13 +69,13 @@ func (l listing) limitsCost(served []string, model string) bool {
 	}
 	return slices.ContainsFunc(l.subs, func(s subscription.Subscription) bool {
 		own, err := s.Effective(l.tier[s.Tier], time.Now())
-		return err == nil && own.LimitsCost(model) // an error is what the tables check reports
+		return err == nil && own.LimitsCost(model) // the tables check reports the error
 	})
 }
 
-// MissingPrices returns what is wrong with the prices of models that limits in cost of
-// tiers and groups apply to. It doesn't read subscriptions, of which there may be many:
-// they can only have their own models for such a limit.
+// MissingPrices returns what is wrong with the prices of models that limits in cost of tiers and
+// groups apply to. It doesn't read subscriptions, of which there may be many: their overrides
+// can change only the models of such a limit.
 func MissingPrices(ctx context.Context, served price.Served, directory subscription.Store, prices price.Store) ([]price.Finding, error) {
 	tiers, e1 := directory.Tiers(ctx)
 	groups, e2 := directory.Groups(ctx)

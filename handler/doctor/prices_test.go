@@ -18,8 +18,7 @@ import (
 // served is what a gateway serves in tests of prices.
 var served = price.Served{Models: []string{"r1", "gpt-4o"}, Endpoints: []string{"a"}}
 
-// TestModelsWithoutAPriceAreReportedOnlyWhereALimitIsInCost.
-func TestModelsWithoutAPriceAreReportedOnlyWhereALimitIsInCost(t *testing.T) {
+func TestModelsWithoutAPriceAreReportedIfALimitIsInCost(t *testing.T) {
 	const prices = `{"currency":"EUR","prices":[{"model":"r1","from":"2020-01-01","prompt":"1","completion":"1"}]}`
 	budget := []subscription.Limit{{Name: "budget", Unit: limit.Cost, Quota: limit.Nano, Period: limit.Monthly}}
 	ofR1 := []subscription.Limit{{Name: "budget", Unit: limit.Cost, Quota: limit.Nano, Period: limit.Monthly, Models: []string{"r1"}}}
