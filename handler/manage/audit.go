@@ -37,7 +37,7 @@ type Change struct {
 	To   any `json:"to,omitempty"`
 }
 
-// An Outcome is how a change ended.
+// An Outcome says how a change ended.
 type Outcome string
 
 // The outcomes. An event is written with the outcome unknown before its change is made, so that

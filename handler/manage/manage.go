@@ -3,9 +3,10 @@
 // console are its clients.
 //
 // A request is authenticated, matched to a route and answered by one function that
-// returns a result or an error. Changes go through a subscription.Registry whose store
-// writes an audit event before and after each change. Errors become RFC 9457 problems
-// in one place, asProblem.
+// returns a result or an error. Changes go through a registry, subscription.Registry or
+// price.Registry, whose store records each change in the audit: the change itself before
+// it is made, its outcome afterwards. Errors become RFC 9457 problems in one place,
+// asProblem.
 //
 // Start reading at API.ServeHTTP and routes.go.
 package manage

@@ -12,7 +12,7 @@ type Activity struct {
 	// Minute is the running minute, some seconds behind the calls. Last is the minute before.
 	Minute Span `json:"minute"`
 	Last   Span `json:"last"`
-	// Currency is the code of all costs' currency; absent: none is set.
+	// Currency is the code of the currency of all costs; absent: none is set.
 	Currency string `json:"currency,omitempty"`
 	// Counters is the number of counters. Full is the number of those that have at most 2% left
 	// of their minute or quota.

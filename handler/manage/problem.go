@@ -61,7 +61,7 @@ func (p *Problem) send(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(p) // fails only if the operator has left
 }
 
-// retryAfterSeconds is how long a client should wait before trying unavailable tables
+// retryAfterSeconds is the time that clients should wait before they try unavailable tables
 // again.
 const retryAfterSeconds = 5
 

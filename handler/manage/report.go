@@ -27,7 +27,7 @@ type Report struct {
 	// IncompleteBefore is set if the month begins before the first day that is still kept, which
 	// it holds: usage of earlier days may have been deleted.
 	IncompleteBefore time.Time `json:"incompleteBefore,omitzero"`
-	// Currency is the code of all costs' currency; absent: none is set.
+	// Currency is the code of the currency of all costs; absent: none is set.
 	Currency string `json:"currency,omitempty"`
 	// ShareOf is cost or, if nothing cost anything, tokens: what shares are shares of.
 	ShareOf string `json:"shareOf"`
@@ -49,7 +49,7 @@ type Part struct {
 	Share string `json:"share"`
 }
 
-// A GroupPart is what the subscriptions below a group used.
+// A GroupPart is the usage of the subscriptions below a group.
 type GroupPart struct {
 	// Group is the group's path: the ids of the groups above it and its own, separated by
 	// slashes; empty: no group.
@@ -58,13 +58,13 @@ type GroupPart struct {
 	Part
 }
 
-// A ModelPart is what the calls of a model used.
+// A ModelPart is the usage of a model.
 type ModelPart struct {
 	Model string `json:"model"`
 	Part
 }
 
-// A ReportItem is what a subscription's calls of a model used.
+// A ReportItem is the usage of a model by a subscription.
 type ReportItem struct {
 	// Group is the path of the group that the subscription is in when the report is made.
 	Group        string `json:"group,omitempty"`

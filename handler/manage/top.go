@@ -13,7 +13,7 @@ import (
 type Ranking struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
-	// Currency is the code of all costs' currency; absent: none is set.
+	// Currency is the code of the currency of all costs; absent: none is set.
 	Currency string `json:"currency,omitempty"`
 	// WrittenAt is when the running day was written last, which gateways do every five
 	// minutes; absent without a running day.

@@ -40,7 +40,7 @@ type Span struct {
 	ledger.Counts
 }
 
-// noModel stands for the model of calls that named none of the gateway's models.
+// noModel is the model shown for calls that named none of the gateway's models.
 const noModel = "(none)"
 
 // A History is usage by whole spans, oldest first.
@@ -48,7 +48,7 @@ type History struct {
 	From time.Time   `json:"from"`
 	To   time.Time   `json:"to"`
 	By   ledger.Span `json:"by"`
-	// Currency is the code of all costs' currency; absent: none is set.
+	// Currency is the code of the currency of all costs; absent: none is set.
 	Currency string `json:"currency,omitempty"`
 	// WrittenAt is when the running day was written last, which gateways do every five
 	// minutes; absent where spans aren't sums of days, or no day is running.

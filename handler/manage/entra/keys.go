@@ -26,7 +26,7 @@ const (
 	minFetchInterval = 10 * time.Second
 	// refreshAfter is the age at which keys are read again.
 	refreshAfter = time.Hour
-	// usableFor is how old keys may be and still be used while the issuer is unreachable.
+	// usableFor is the age up to which keys are used while the issuer is unreachable.
 	usableFor = 24 * time.Hour
 	// maxAnswer is the largest answer of the issuer, in bytes.
 	maxAnswer = 1 << 20
