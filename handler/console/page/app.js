@@ -30,7 +30,7 @@ let view = null;
 let timer = 0;
 
 function status(state, text) {
-  if (live.dataset.state !== state && text) announce(text); // not each refresh
+  if (live.dataset.state !== state && text) announce(text); // only when the state changes, not at each refresh
   live.dataset.state = state;
   live.textContent = text;
 }
