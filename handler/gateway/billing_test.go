@@ -68,11 +68,7 @@ func (s *randomBiller) call(t *testing.T, body string, events int) (status int) 
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+demoPath, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", s.key)
+	request := s.newRequest(ctx, t, http.MethodPost, demoPath, strings.NewReader(body))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

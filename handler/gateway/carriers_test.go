@@ -128,11 +128,7 @@ func (s *biller) end(t *testing.T, body string, e ending) (status int) {
 	s.behaves.Store(e.behaves)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+demoPath, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", s.key)
+	request := s.newRequest(ctx, t, http.MethodPost, demoPath, strings.NewReader(body))
 	over := make(chan struct{})
 	if e.leaves == "begun" {
 		go func() {

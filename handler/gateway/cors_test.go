@@ -20,10 +20,7 @@ func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
 		{[]string{page}, "https://evil.example.com", ""}, {[]string{page}, page + "0", ""}, {[]string{"*"}, "https://any.example.com", "*"},
 	} {
 		b := start(t, subscriptiontest.Limits{TokensPerMinute: 300}, answering(275), func(c *gateway.Config) { c.Origins = test.origins })
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, b.URL+"/v1/chat/completions", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		request := b.newRequest(t.Context(), t, http.MethodOptions, "/v1/chat/completions", nil, "Api-Key", "")
 		request.Header = http.Header{"Origin": {test.origin}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"authorization,content-type,x-stainless-lang"}}
 		preflight, err := http.DefaultClient.Do(request)
 		if err != nil {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -141,10 +142,11 @@ func startWith(t *testing.T, limits subscriptiontest.Limits, timeouts upstream.T
 	return b
 }
 
-// post makes a call; headers are pairs of name and value.
-func (b *fixture) post(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
+// newRequest returns a request with the subscription's key. headers are pairs of name and
+// value; an empty value removes the header.
+func (b *fixture) newRequest(ctx context.Context, t *testing.T, method, path string, body io.Reader, headers ...string) *http.Request {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, b.URL+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +157,12 @@ func (b *fixture) post(t *testing.T, path, body string, headers ...string) (*htt
 			request.Header.Del(headers[i])
 		}
 	}
+	return request
+}
+
+// fetch sends a request and reads its whole answer.
+func fetch(t *testing.T, request *http.Request) (*http.Response, string) {
+	t.Helper()
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +173,12 @@ func (b *fixture) post(t *testing.T, path, body string, headers ...string) (*htt
 		t.Fatal(err)
 	}
 	return response, string(answer)
+}
+
+// post makes a call; headers are those of newRequest.
+func (b *fixture) post(t *testing.T, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	return fetch(t, b.newRequest(t.Context(), t, http.MethodPost, path, strings.NewReader(body), headers...))
 }
 
 const demo = `{"messages":[{"role":"system","content":"You are a sarcastic, unhelpful assistant."},{"role":"user","content":"Can you tell me the time, please?"}],"model":"DeepSeek-R1"}`

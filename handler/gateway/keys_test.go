@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,23 +13,11 @@ import (
 // value, in this order; a name may be there several times.
 func (b *fixture) send(t *testing.T, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+path, strings.NewReader(demo))
-	if err != nil {
-		t.Fatal(err)
-	}
+	request := b.newRequest(t.Context(), t, http.MethodPost, path, strings.NewReader(demo), "Api-Key", "")
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(answer)
+	return fetch(t, request)
 }
 
 func TestValuesThatAreNotKeysAreIgnored(t *testing.T) {

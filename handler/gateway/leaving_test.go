@@ -141,11 +141,7 @@ func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 		<-store.asked
 		leave()
 	}()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL+"/usage", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
+	request := b.newRequest(ctx, t, http.MethodGet, "/usage", nil)
 	if _, err := http.DefaultClient.Do(request); err == nil {
 		t.Error("got an answer, want the call to end with its caller")
 	}

@@ -27,11 +27,7 @@ func longCall(bytes int, fields string) string {
 // ends.
 func (b *fixture) begin(t *testing.T, key, body string) *http.Response {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", key)
+	request := b.newRequest(t.Context(), t, http.MethodPost, demoPath, strings.NewReader(body), "Api-Key", key)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -232,21 +228,7 @@ func TestABodyIsDiscardedIfNothingIsLeftToSpend(t *testing.T) {
 // sendBody sends a call, whose body may have no declared size.
 func (b *fixture) sendBody(t *testing.T, body io.Reader) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(text)
+	return fetch(t, b.newRequest(t.Context(), t, http.MethodPost, demoPath, body))
 }
 
 // A body without a Content-Length is read like any other, up to the limit.

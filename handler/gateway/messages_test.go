@@ -90,10 +90,7 @@ func TestAMessageWithoutItsUsageIsBounded(t *testing.T) {
 				}
 				c := startAnthropic(t, subscriptiontest.Limits{Reserve: reserve})
 				c.endpoint.Behaviour, _ = fakemodel.Behaviour{}.With(behaviour)
-				request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL+"/v1/messages", strings.NewReader(strings.Replace(messageBody, "{", "{"+stream, 1)))
-				if err != nil {
-					t.Fatal(err)
-				}
+				request := c.newRequest(t.Context(), t, http.MethodPost, "/v1/messages", strings.NewReader(strings.Replace(messageBody, "{", "{"+stream, 1)), "Api-Key", "")
 				request.Header.Set("X-Api-Key", c.key)
 				request.Header.Set("Anthropic-Version", "2023-06-01")
 				c.readAll(request)
@@ -224,15 +221,7 @@ func TestTheEndpointsOwnMessageErrorsPass(t *testing.T) {
 func TestModelsAreListedInAnthropicsFormForItsClients(t *testing.T) {
 	c := startAnthropic(t, subscriptiontest.Limits{})
 	get := func(path string, headers ...string) (body string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("X-Api-Key", c.key)
-		for i := 0; i < len(headers); i += 2 {
-			request.Header.Set(headers[i], headers[i+1])
-		}
-		_, body = c.answerTo(t, request)
+		_, body = c.get(t, path, append(headers, "Api-Key", "", "X-Api-Key", c.key)...)
 		return body
 	}
 	const one = `{"type":"model","id":"claude-sonnet-5","display_name":"claude-sonnet-5","created_at":"1970-01-01T00:00:00Z"}`

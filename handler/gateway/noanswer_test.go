@@ -112,15 +112,7 @@ func TestAStreamOfAnyTypeIsPassedOnAsItArrives(t *testing.T) {
 			<-release
 			answer(textEvent+stopAndUsageEvent+doneEvent)(w, r)
 		}))
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, strings.NewReader(streamBody))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Api-Key", b.key)
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
+		response := b.begin(t, b.key, streamBody)
 		first := make([]byte, len("\n"+thoughtEvent+": keep-alive\n\n"))
 		if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "\n"+thoughtEvent+": keep-alive\n\n" {
 			t.Errorf("%q: got %q, %v at first; want the thought and a keep-alive comment", kind, first, err)
@@ -143,7 +135,7 @@ func TestAStreamThatWasKeptAliveAndHoldsNoAnswerIsCut(t *testing.T) {
 			<-release
 			answer(doneEvent)(w, r)
 		}))
-	response := b.openStream(t)
+	response := b.begin(t, b.key, streamBody)
 	if _, err := io.ReadFull(response.Body, make([]byte, len(": keep-alive\n\n"))); err != nil {
 		t.Fatal(err)
 	}

@@ -102,11 +102,7 @@ func (s *operationFixture) Report(c telemetry.Call) {
 // the answer broke off.
 func (s *operationFixture) do(ctx context.Context, t *testing.T, path, body string, headers ...string) (status int, header http.Header, answer string, err error) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", s.key)
+	request := s.newRequest(ctx, t, http.MethodPost, path, strings.NewReader(body))
 	headers = append(headers, s.headers...)
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])

@@ -63,11 +63,7 @@ func (s *operationFixture) readUntil(t *testing.T, more, text string) {
 	t.Helper()
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+s.path(), strings.NewReader(s.body(more)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", s.key)
+	request := s.newRequest(ctx, t, http.MethodPost, s.path(), strings.NewReader(s.body(more)))
 	request.Header.Set(s.headers[0], s.headers[1])
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -82,14 +82,9 @@ func TestA404SaysWhatIsServedAndHowToGetThere(t *testing.T) {
 		"/openai/deployments/DeepSeek-R1/extensions/chat/completions": "data_sources",
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
-			request, err := http.NewRequestWithContext(t.Context(), method, b.URL+path, strings.NewReader(""))
-			if err != nil {
-				t.Fatal(err)
-			}
-			request.Header.Set("Api-Key", b.key)
-			status, body := b.answerTo(t, request)
-			if status != 404 || !strings.Contains(body, want) || !strings.Contains(body, "/openai/v1/chat/completions") || !strings.Contains(body, "route_not_found") {
-				t.Errorf("%s %s: got %d %s, want 404 route_not_found with %q and /openai/v1/chat/completions", method, path, status, body, want)
+			response, body := fetch(t, b.newRequest(t.Context(), t, method, path, strings.NewReader("")))
+			if response.StatusCode != 404 || !strings.Contains(body, want) || !strings.Contains(body, "/openai/v1/chat/completions") || !strings.Contains(body, "route_not_found") {
+				t.Errorf("%s %s: got %d %s, want 404 route_not_found with %q and /openai/v1/chat/completions", method, path, response.StatusCode, body, want)
 			}
 		}
 	}
@@ -120,19 +115,4 @@ func TestErrorsOnAnthropicsRoutesHaveAnthropicsForm(t *testing.T) {
 			t.Errorf("%s: got %s, want an error in OpenAI's form", path, body)
 		}
 	}
-}
-
-func (b *fixture) answerTo(t *testing.T, request *http.Request) (status int, body string) {
-	t.Helper()
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	var text strings.Builder
-	if err := response.Write(&text); err != nil {
-		t.Fatal(err)
-	}
-	_, body, _ = strings.Cut(text.String(), "\r\n\r\n")
-	return response.StatusCode, body
 }

@@ -72,21 +72,9 @@ const responses = "/openai/v1/responses"
 // ask makes a request as a subscription, and returns the status and the body.
 func (r *storedFixture) ask(t *testing.T, key, method, path, body string) (int, http.Header, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, r.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response.StatusCode, response.Header, string(answer)
+	request := r.newRequest(t.Context(), t, method, path, strings.NewReader(body), "Api-Key", key)
+	response, answer := fetch(t, request)
+	return response.StatusCode, response.Header, answer
 }
 
 // make makes a response as team-a and returns its id and where it is.
@@ -274,11 +262,7 @@ func TestACallerThatLeavesPaysAndKeepsItsResponse(t *testing.T) {
 	for _, e := range r.endpoints {
 		e.Behaviour = fakemodel.Behaviour{Pace: 5 * time.Millisecond, Completion: 60}
 	}
-	request, err := http.NewRequestWithContext(t.Context(), "POST", r.URL+responses, strings.NewReader(`{"input":"hi","stream":true}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", r.key)
+	request := r.newRequest(t.Context(), t, "POST", responses, strings.NewReader(`{"input":"hi","stream":true}`))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -361,11 +345,7 @@ func TestAResponseThatBreaksOffIsStillItsMakers(t *testing.T) {
 	for _, e := range r.endpoints {
 		e.Behaviour.CutAfter = 8
 	}
-	request, err := http.NewRequestWithContext(t.Context(), "POST", r.URL+responses, strings.NewReader(`{"input":"hi","stream":true}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", r.key)
+	request := r.newRequest(t.Context(), t, "POST", responses, strings.NewReader(`{"input":"hi","stream":true}`))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

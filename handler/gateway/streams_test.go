@@ -50,28 +50,12 @@ func TestAStreamsHeadersGiveTheTokensLeftBeforeIt(t *testing.T) {
 	}
 }
 
-// openStream makes a streamed call and returns its response, which the test's end closes.
-func (b *fixture) openStream(t *testing.T) *http.Response {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.URL+demoPath, strings.NewReader(streamBody))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = response.Body.Close() })
-	return response
-}
-
 // A call is charged before its caller gets [DONE], so that the caller's next call finds the
 // tokens used.
 func TestACallIsChargedBeforeItsCallerSeesTheEnd(t *testing.T) {
 	release := make(chan struct{})
 	b := start(t, subscriptiontest.Limits{TokenQuota: 300, TokenQuotaPeriod: limit.Yearly}, events(thoughtEvent+stopAndUsageEvent+doneEvent, func(http.ResponseWriter, *http.Request) { <-release }))
-	response := b.openStream(t)
+	response := b.begin(t, b.key, streamBody)
 	if got := make([]byte, len(thoughtEvent+stopAndUsageEvent+doneEvent)); true {
 		if _, err := io.ReadFull(response.Body, got); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -173,21 +172,7 @@ func TestUsageDoesNotWaitForASlowLedger(t *testing.T) {
 
 func (b *fixture) get(t *testing.T, path string, headers ...string) (*http.Response, string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.URL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Api-Key", b.key)
-	for i := 0; i < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, _ := io.ReadAll(response.Body)
-	return response, string(answer)
+	return fetch(t, b.newRequest(t.Context(), t, http.MethodGet, path, nil, headers...))
 }
 
 // Answers to requests that reserve no tokens have the headers too.
