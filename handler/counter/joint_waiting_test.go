@@ -139,3 +139,43 @@ func TestACallThatACounterWasOnlyAskedAboutIsStillChargedThere(t *testing.T) {
 		}
 	})
 }
+
+// The instance once looped for ever at the end of the second call's time. The first call claims
+// the last 60 of a until b, which is slow, has decided; the second call fits a beside no claim,
+// and is not refused because of one.
+func TestACallWhoseTimeEndsBehindAClaimIsDecidedWhenTheClaimEnds(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			store := newPerKey()
+			c := instance(store)
+			use(t, c, "a", 40)
+			if !taken {
+				use(t, instance(store), "b", 100)
+			}
+			store.slow["b"] = 500 * time.Millisecond // a read and a write at most, or the store would be down
+			var first sync.WaitGroup
+			first.Go(func() {
+				held, _, err := c.Reserve(t.Context(), parts(hundred, 60, "a", "b"))
+				if err != nil || taken != (held != nil) {
+					t.Errorf("the call for 60 of a and b: got %v, %v; want it granted: %t", held, err, taken)
+				}
+				held.Settle([]int64{60, 60})
+			})
+			time.Sleep(10 * time.Millisecond)
+			patient := hundred
+			patient.MaxWait = 100 * time.Millisecond
+			began := time.Now()
+			r, d, err := c.One(t.Context(), "a", patient, limit.Ask{Amount: 30})
+			if took := time.Since(began); err != nil || taken == (r != nil) || took < 400*time.Millisecond || took > time.Second {
+				t.Errorf("the call for 30 of a, which may wait 100ms: got %+v, %v after %v; want it when the claim ends, and granted: %t", d, err, took, !taken)
+			}
+			if r != nil {
+				r.Settle(30)
+			}
+			first.Wait()
+			if err := c.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -53,7 +53,7 @@ func (c *call) deadline() time.Time { return c.arrived.Add(c.maxWait) }
 // isn't so for a call that waits for its first decision alone, for one that has a
 // claim, and for one that is granted an amount by a write being sent.
 func (c *call) hasDeadline(sending bool) bool {
-	return (c.parked || c.maxWait > 0) && !c.claimed && (c.granted == 0 || !sending)
+	return (c.parked || c.maxWait > 0) && !c.claimedOrBlocked() && (c.granted == 0 || !sending)
 }
 
 // overdue reports whether the call must leave the queue now.
