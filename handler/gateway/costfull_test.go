@@ -91,8 +91,9 @@ type spender struct {
 func (s *spender) serve(name string, fails int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var asked struct {
-			MaxTokens int64 `json:"max_tokens"`
-			N         int64
+			MaxTokens   int64 `json:"max_tokens"`
+			N           int64
+			ServiceTier string `json:"service_tier"`
 		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil || json.Unmarshal(body, &asked) != nil {
@@ -109,7 +110,11 @@ func (s *spender) serve(name string, fails int) http.HandlerFunc {
 		prompt, completion := 1+s.dice.Int64N(s.prompt), max(1, s.part(most)) // none isn't believed of an answer with text
 		cached := s.part(prompt)
 		written := s.part(prompt - cached)
-		s.billed += s.worth(kinds{prompt: prompt - cached - written, cached: cached, longWrite: written, completion: completion}, name)
+		cost := s.worth(kinds{prompt: prompt - cached - written, cached: cached, longWrite: written, completion: completion}, name)
+		if asked.ServiceTier == "priority" {
+			cost *= 2
+		}
+		s.billed += cost
 		reportingUsage(prompt, cached, written, completion)(w, r)
 	}
 }
@@ -147,7 +152,7 @@ func TestFullHoldsInMoney(t *testing.T) {
 		dear := max(f.worth(kinds{untold: s.prompt, completion: 200}, "a"), f.worth(kinds{untold: s.prompt, completion: 200}, "b"))
 		money := 1 + dice.Int64N(10*dear+1)
 		k := startPriced(t, budgetRules("full", money), &f, openAIEndpoint(t, "a", 1, s.serve("a", 20)), openAIEndpoint(t, "b", 2, s.serve("b", 5)))
-		bodies := []string{demo, with(`"max_tokens":40,`), with(`"max_tokens":200,`), with(`"n":2,"max_tokens":30,`), with(`"n":3,`)}
+		bodies := []string{demo, with(`"max_tokens":40,`), with(`"max_tokens":200,`), with(`"n":2,"max_tokens":30,`), with(`"n":3,`), with(`"service_tier":"priority","max_tokens":40,`)}
 		var callers sync.WaitGroup
 		for caller := range 6 {
 			callers.Go(func() {

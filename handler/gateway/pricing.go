@@ -36,8 +36,9 @@ const (
 )
 
 // setPrice looks up the call's price. If a limit in cost applies, it refuses a call whose
-// model has no price, or an incomplete one that no operator has accepted; a limit in shadow
-// lets the call pass. A call that costs nothing is charged to no limit in cost.
+// model has no price, or an incomplete one that no operator has accepted, and a call that
+// asks for a service tier which the price doesn't cover; a limit in shadow lets the call
+// pass. A call that costs nothing is charged to no limit in cost.
 func (g *Gateway) setPrice(c *call) error {
 	err := price.ErrUnpriced
 	if g.config.Prices != nil {
@@ -86,7 +87,20 @@ func (c *call) priceProblem(err error) *problem {
 			message: fmt.Sprintf("The price of the model %s leaves out %s, and this subscription has a limit in money. An operator can accept that with: tollgate price set %s --accept-partial",
 				c.model, strings.Join(c.price.quote.Unaccepted, ", "), c.model)}
 	}
-	return nil
+	return c.serviceTierProblem()
+}
+
+// serviceTierProblem returns the refusal of a call that asks for a service tier whose tokens
+// may cost more than the model's price says; nil if the price covers it.
+func (c *call) serviceTierProblem() *problem {
+	tier := c.request.Envelope().ServiceTier
+	if tier == "" || c.price.quote.CoversServiceTier(tier) {
+		return nil
+	}
+	partial := append(slices.Clone(c.price.quote.Accepted), price.ServiceTierField) // the command replaces what there is
+	return &problem{status: http.StatusForbidden, code: codeIncomplete, kind: kindRequest, param: price.ServiceTierField,
+		message: fmt.Sprintf("The call asks for a service_tier that may cost more than the price of the model %s says, and this subscription has a limit in money. Leave it out, or send \"default\". An operator can have such calls counted by that price with: tollgate price set %s --partial %s --accept-partial",
+			c.model, c.model, strings.Join(partial, ","))}
 }
 
 // cost returns what usage costs at the endpoint that served the call; 0 without a price.

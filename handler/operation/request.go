@@ -42,12 +42,22 @@ type Envelope struct {
 	// Raw reports whether the model reads the prompt's texts as they are, without a chat
 	// template around them.
 	Raw bool
+	// ServiceTier is the service tier that the call asks its endpoint for:
+	// ServiceTierPriority, ServiceTierOther, or empty if its tokens never cost more than
+	// the normal rates.
+	ServiceTier string
 	// Stored describes the stored content that the call uses or creates.
 	Stored Stored
 	// Completions is the number of completions that the model writes, including those
 	// that it doesn't return; 0 if its answer isn't text.
 	Completions int64
 }
+
+// The service tiers whose tokens may cost more than the normal rates.
+const (
+	ServiceTierPriority = "priority"
+	ServiceTierOther    = "other" // any other that may
+)
 
 // Stored describes the stored content that a call uses or creates. An endpoint stores
 // it for its account, which all callers of the gateway share.

@@ -3,6 +3,7 @@ package price
 import (
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"tollgate/handler/limit"
@@ -65,6 +66,8 @@ type Quote struct {
 	// operator has accepted that. If it isn't empty, the call may cost more than Cost and
 	// MaxCost return, so no limit in cost can be kept.
 	Unaccepted []string
+	// Accepted lists the same if an operator has accepted it.
+	Accepted []string
 
 	rates       nanoRates
 	multipliers map[string]int64
@@ -88,6 +91,18 @@ func (q Quote) Cost(u limit.Usage, endpoint string) int64 {
 // many tokens, whatever their kinds, at any of the endpoints that may serve it.
 func (q Quote) MaxCost(prompt, completion int64) int64 {
 	return uint128{}.plus(prompt, q.rates.dearestPrompt()).plus(completion, q.rates.completion).nano(q.dearest)
+}
+
+// ServiceTierField is the name in Price.Partial of the rates of dearer service tiers.
+const ServiceTierField = "service_tier"
+
+// CoversServiceTier reports whether an operator has accepted that calls of a dearer service
+// tier count by the rates: of any tier as service_tier, of the tier priority also by a name
+// that ends in _priority, as LiteLLM's list has them.
+func (q Quote) CoversServiceTier(tier string) bool {
+	return slices.ContainsFunc(q.Accepted, func(name string) bool {
+		return name == ServiceTierField || tier == "priority" && strings.HasSuffix(name, "_priority")
+	})
 }
 
 // Free reports whether a call costs nothing, however many tokens it uses, at any endpoint

@@ -103,7 +103,9 @@ func (l *List) Quote(model string, endpoints []string, now time.Time) (Quote, er
 		return Quote{}, fmt.Errorf("model %q %w that can be used: the one from %s: %w", model, ErrUnpriced, in.From, in.fault)
 	}
 	q := Quote{Currency: l.currency, Until: until, rates: in.rates, multipliers: in.multipliers, dearest: largestMultiplier(in.multipliers, endpoints)}
-	if !in.AcceptPartial {
+	if in.AcceptPartial {
+		q.Accepted = in.Partial
+	} else {
 		q.Unaccepted = in.Partial
 	}
 	return q, nil

@@ -72,6 +72,31 @@ func TestAQuoteListsWhatAPartialPriceLeavesOutUntilAccepted(t *testing.T) {
 	}
 }
 
+func TestADearerTierOfServiceIsCoveredWhereAnOperatorAcceptedThatItCostsMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		partial         []string
+		accepted        bool
+		priority, other bool
+	}{
+		"nothing left out":                 {nil, false, false, false},
+		"service_tier":                     {[]string{"service_tier"}, true, true, true},
+		"service_tier, not accepted":       {[]string{"service_tier"}, false, false, false},
+		"a list's price for priority":      {[]string{"a_cost", "input_cost_per_token_priority"}, true, true, false},
+		"the same, not accepted":           {[]string{"input_cost_per_token_priority"}, false, false, false},
+		"a price above a number of tokens": {[]string{"input_cost_per_token_above_200k_tokens", "input_cost_per_token_flex"}, true, false, false},
+		"a name that has the word in it":   {[]string{"input_cost_per_token_priority_audio", "a_service_tier", "x_other"}, true, false, false},
+	} {
+		p := since("2026-11-01", cheap("1"))
+		p.Partial, p.AcceptPartial = c.partial, c.accepted
+		q := quote(t, p)
+		for tier, want := range map[string]bool{"priority": c.priority, "other": c.other} {
+			if got := q.CoversServiceTier(tier); got != want {
+				t.Errorf("%s, tier %s: got %t, want %t", name, tier, got, want)
+			}
+		}
+	}
+}
+
 func TestValidateNamesTheFieldAndTheFix(t *testing.T) {
 	valid := since("2026-11-01", price.Rates{Prompt: "1", Completion: "2"})
 	if err := valid.Validate(); err != nil {

@@ -29,8 +29,9 @@ type chatRequest struct {
 	StreamOptions       *struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	Tools      []tool          `json:"tools"`
-	ToolChoice json.RawMessage `json:"tool_choice"`
+	Tools       []tool          `json:"tools"`
+	ToolChoice  json.RawMessage `json:"tool_choice"`
+	ServiceTier *string         `json:"service_tier"`
 }
 
 func (c *call) chatCompletion() {
@@ -46,15 +47,19 @@ func (c *call) chatCompletion() {
 		switch extra := unknown(fields); {
 		case len(extra) == 0 || c.r.Header.Get("Extra-Parameters") == "pass-through":
 		case c.r.Header.Get("Extra-Parameters") == "drop":
-			request.StreamOptions, request.MaxCompletionTokens = nil, 0
+			request.StreamOptions, request.MaxCompletionTokens, request.ServiceTier = nil, 0, nil
 		default:
 			c.refuseExtra(extra)
 			return
 		}
 	}
+	tier, ok := c.serviceTier(request.ServiceTier)
+	if !ok {
+		return
+	}
 	a := c.chatAnswer(fields, &request, raw)
 	usage := request.StreamOptions != nil && request.StreamOptions.IncludeUsage
-	c.reply(a, &chatFormat{a, "chatcmpl-" + rand.Text(), usage}, request.Stream)
+	c.reply(a, &chatFormat{a, "chatcmpl-" + rand.Text(), tier, usage}, request.Stream)
 }
 
 func (c *call) chatAnswer(fields map[string]json.RawMessage, request *chatRequest, raw []byte) *answer {
@@ -107,7 +112,8 @@ func unknown(fields map[string]json.RawMessage) []string {
 type chatFormat struct {
 	*answer
 	id       string
-	ownChunk bool // usage comes in a chunk of its own, as the call asked for
+	tier     string // that serves the call; empty: the call asks for none
+	ownChunk bool   // usage comes in a chunk of its own, as the call asked for
 }
 
 func (f *chatFormat) finish() string {
@@ -145,6 +151,9 @@ func (f *chatFormat) whole() json.RawMessage {
 	completion := map[string]any{
 		"id": f.id, "object": "chat.completion", "created": f.created, "model": f.model,
 		"choices": []any{map[string]any{"index": 0, "finish_reason": f.finish(), "message": message}},
+	}
+	if f.tier != "" {
+		completion["service_tier"] = f.tier
 	}
 	if !f.behaviour.NoUsage {
 		completion["usage"] = f.usage()
@@ -192,6 +201,9 @@ func (f *chatFormat) delta(s *stream, delta map[string]any) bool {
 
 func (f *chatFormat) chunk(s *stream, chunk map[string]any) bool {
 	chunk["id"], chunk["object"], chunk["created"], chunk["model"] = f.id, "chat.completion.chunk", f.created, f.model
+	if f.tier != "" {
+		chunk["service_tier"] = f.tier
+	}
 	text, _ := json.Marshal(chunk) // maps of strings and numbers always encode
 	return s.write("", text)
 }

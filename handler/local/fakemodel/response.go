@@ -23,6 +23,7 @@ type responseRequest struct {
 	Store         *bool           `json:"store"`
 	Background    bool            `json:"background"`
 	Stream        bool            `json:"stream"`
+	ServiceTier   *string         `json:"service_tier"`
 	Metadata      json.RawMessage `json:"metadata"`
 	StreamOptions struct {
 		Obfuscation *bool `json:"include_obfuscation"`
@@ -60,7 +61,8 @@ func (c *call) readResponse() (*responseRequest, bool) {
 	case request.Background && request.Store != nil && !*request.Store:
 		c.failField("background", "invalid_value", "Background responses must be stored.")
 	default:
-		return &request, true
+		_, ok := c.serviceTier(request.ServiceTier)
+		return &request, ok
 	}
 	return nil, false
 }
@@ -185,7 +187,16 @@ func (f *responseFormat) object(status string, output []json.RawMessage, usage j
 		"error", failure, "incomplete_details", details, "instructions", f.request.Instructions, "max_output_tokens", f.request.MaxTokens,
 		"model", f.model, "output", output, "parallel_tool_calls", true, "previous_response_id", orNull(f.request.Previous),
 		"reasoning", object("effort", nil, "summary", nil), "store", f.store != nil || f.request.Background, "temperature", 1, "text", object("format", object("type", "text")),
-		"tool_choice", "auto", "tools", []string{}, "top_p", 1, "truncation", "disabled", "usage", usage, "user", nil, "metadata", map[string]string{})
+		"tool_choice", "auto", "tools", []string{}, "top_p", 1, "truncation", "disabled", "usage", usage, "user", nil, "service_tier", f.serviceTier(), "metadata", map[string]string{})
+}
+
+// serviceTier returns the service tier that serves the response, nil if its call asks for
+// none.
+func (f *responseFormat) serviceTier() any {
+	if f.request.ServiceTier == nil {
+		return nil
+	}
+	return servedTiers[*f.request.ServiceTier]
 }
 
 func orNull(text string) any {

@@ -22,6 +22,8 @@ type Request struct {
 	// tokens. They are nil if absent, null or 0, which servers of DeepSeek's models
 	// take for no cap.
 	MaxTokens, MaxCompletionTokens *int64
+	// ServiceTier is as in operation.Envelope.
+	ServiceTier string
 	// DataSources asks Azure to answer from the caller's own data. Azure refuses such
 	// a call if it has stream_options.
 	DataSources bool
@@ -42,7 +44,7 @@ type positions struct {
 // topLevel are the fields of a call that Parse reads.
 var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "messages": true, "tools": true, "stream": true, "stream_options": true,
-	"n": true, "max_tokens": true, "max_completion_tokens": true,
+	"n": true, "max_tokens": true, "max_completion_tokens": true, "service_tier": true,
 }}
 
 // inMessages are the fields, at any depth of a message, whose text is counted. No
@@ -95,6 +97,8 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		r.MaxTokens, r.at.maxTokens, err = readCap(s, "max_tokens")
 	case "max_completion_tokens":
 		r.MaxCompletionTokens, r.at.maxCompletion, err = readCap(s, "max_completion_tokens")
+	case "service_tier":
+		r.ServiceTier, err = fields.ServiceTier(s)
 	case "data_sources", "dataSources":
 		if r.DataSources = !s.Literal("null"); r.DataSources {
 			err = s.Skip()
@@ -142,7 +146,7 @@ func readCap(s *jsonscan.Scanner, field string) (*int64, fields.Span, error) {
 // Envelope implements operation.Request.
 func (r *Request) Envelope() operation.Envelope {
 	return operation.Envelope{
-		Model: r.Model, Stream: r.Stream, Completions: r.N,
+		Model: r.Model, Stream: r.Stream, Completions: r.N, ServiceTier: r.ServiceTier,
 		UsageOnRequest: r.Stream && !r.Usage.Include && !r.DataSources,
 	}
 }

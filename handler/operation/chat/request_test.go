@@ -52,6 +52,23 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 	}
 }
 
+func TestTheEnvelopeHasATierOfServiceThatMayBeDearer(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"n":1`: "", `"service_tier":null`: "", `"service_tier":"auto"`: "", `"service_tier":"default"`: "", `"service_tier":"flex"`: "",
+		`"service_tier":"priority"`: operation.ServiceTierPriority, `"service\u005ftier":"priority"`: operation.ServiceTierPriority,
+		`"service_tier":"scale"`: operation.ServiceTierOther, `"service_tier":"canary"`: operation.ServiceTierOther,
+		`"metadata":{"service_tier":"priority"}`: "",
+	} {
+		r := mustParse(t, with(fields))
+		if got := r.Envelope().ServiceTier; got != want {
+			t.Errorf("%s: got %q, want %q", fields, got, want)
+		}
+		if got := r.WithoutBody().Envelope().ServiceTier; got != want {
+			t.Errorf("%s, without the body: got %q, want %q", fields, got, want)
+		}
+	}
+}
+
 // Some servers read 0 as no cap, and would write far more than was reserved.
 func TestACapOf0CountsAsNone(t *testing.T) {
 	r := mustParse(t, with(`"max_tokens":0,"max_completion_tokens":0,"n":3`))
@@ -129,6 +146,9 @@ var wrongBodies = map[string]struct{ body, field, problem string }{
 	"stream_options an array":        {with(`"stream_options":[]`), "stream_options", "must be an object"},
 	"stream_options a string":        {with(`"stream_options":"x"`), "stream_options", "must be an object"},
 	"include_usage a string":         {with(`"stream_options":{"include_usage":"no"}`), "stream_options.include_usage", "must be true or false"},
+	"service_tier a number":          {with(`"service_tier":1`), "service_tier", "must be a string"},
+	"service_tier an array":          {with(`"service_tier":["priority"]`), "service_tier", "must be a string"},
+	"service_tier false":             {with(`"service_tier":false`), "service_tier", "must be a string"},
 	"n zero":                         {with(`"n":0`), "n", "must be 1 or more"},
 	"n negative":                     {with(`"n":-1`), "n", "must be 1 or more"},
 	"n fractional":                   {with(`"n":1.5`), "n", "must be a whole number"},
@@ -151,6 +171,8 @@ var wrongBodies = map[string]struct{ body, field, problem string }{
 	"an unknown key in another case":       {with(`"canary":1,"Canary":9`), "", "has a key twice"},
 	"only another case":                    {with(`"MAX_TOKENS":9`), "max_tokens", "another case"},
 	"only another case, by escapes":        {with(`"\u004eot":1,"\u004e":9`), "n", "another case"},
+	"a repeated service_tier":              {with(`"service_tier":"default","service\u005ftier":"priority"`), "service_tier", "twice"},
+	"service_tier in another case":         {with(`"Service_Tier":"priority"`), "service_tier", "another case"},
 	"the Kelvin sign":                      {with(`"max_toKens":9`), "max_tokens", "another case"},
 	"the Kelvin sign, escaped":             {with(`"max_to\u212aens":9`), "max_tokens", "another case"},
 	"the long s":                           {with(`"ſtream":true`), "stream", "another case"},

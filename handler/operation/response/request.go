@@ -15,7 +15,8 @@ import (
 type request struct {
 	model     string
 	stream    bool
-	maxOutput int64 // max_output_tokens; 0: none
+	maxOutput int64  // max_output_tokens; 0: none
+	tier      string // service_tier, as in operation.Envelope
 	previous  string
 	unowned   string // the path of the first field that names stored content of unknown owner
 	store     bool
@@ -32,7 +33,7 @@ type request struct {
 var known = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "input": true, "instructions": true, "tools": true, "stream": true, "max_output_tokens": true,
 	"previous_response_id": true, "conversation": true, "prompt": true, "store": true, "background": true,
-	"agent": true, "agent_reference": true,
+	"agent": true, "agent_reference": true, "service_tier": true,
 }}
 
 // parse is operation.Operation's Parse.
@@ -85,6 +86,8 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 			r.hasInput = true
 			err = s.Skip()
 		}
+	case "service_tier":
+		r.tier, err = fields.ServiceTier(s)
 	case "instructions":
 		_, _, err = fields.String(s, name)
 	case "input":
@@ -160,7 +163,7 @@ func (r *request) tools(s *jsonscan.Scanner) error {
 
 // Envelope implements operation.Request.
 func (r *request) Envelope() operation.Envelope {
-	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1, Stored: operation.Stored{
+	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1, ServiceTier: r.tier, Stored: operation.Stored{
 		Continues: r.previous, ContinuesField: "previous_response_id", Unowned: r.unowned, Keeps: r.store}}
 }
 

@@ -27,8 +27,13 @@ func TestParseReadsTheEnvelopeAndTheCap(t *testing.T) {
 		`{"input":"hi","stream":true,"store":false}`:                  {Stream: true, Completions: 1, Stored: operation.Stored{ContinuesField: "previous_response_id"}},
 		`{"input":"hi","stream":null,"store":null,"background":null}`: {Completions: 1, Stored: keeps},
 		`{"input":"hi","conversation":null,"prompt":null,"previous_response_id":null,"tools":null,"instructions":null,"background":false}`: {Completions: 1, Stored: keeps},
-		`{"previous_response_id":"resp_1"}`: {Completions: 1, Stored: operation.Stored{Continues: "resp_1", ContinuesField: "previous_response_id", Keeps: true}},
-		`{"prompt":{"id":"pmpt_1"}}`:        {Completions: 1, Stored: operation.Stored{ContinuesField: "previous_response_id", Unowned: "prompt", Keeps: true}},
+		`{"input":"hi","service_tier":null}`:       {Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"auto"}`:     {Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"flex"}`:     {Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"priority"}`: {ServiceTier: operation.ServiceTierPriority, Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"canary"}`:   {ServiceTier: operation.ServiceTierOther, Completions: 1, Stored: keeps},
+		`{"previous_response_id":"resp_1"}`:        {Completions: 1, Stored: operation.Stored{Continues: "resp_1", ContinuesField: "previous_response_id", Keeps: true}},
+		`{"prompt":{"id":"pmpt_1"}}`:               {Completions: 1, Stored: operation.Stored{ContinuesField: "previous_response_id", Unowned: "prompt", Keeps: true}},
 	} {
 		if got := parse(t, body).Envelope(); got != want {
 			t.Errorf("%s: got %+v, want %+v", body, got, want)
@@ -36,6 +41,13 @@ func TestParseReadsTheEnvelopeAndTheCap(t *testing.T) {
 	}
 	if got := parse(t, `{"input":"hi","max_output_tokens":700}`).Caps(operation.CapRules{NewerCap: true}); got != (operation.Caps{Largest: 700, Obeyed: 700}) {
 		t.Errorf("got caps %+v, want 700 in both", got)
+	}
+}
+
+func TestACompactionHasTheTierOfServiceThatItAsksFor(t *testing.T) {
+	r, err := response.Compact.Parse([]byte(`{"input":"hi","service_tier":"priority"}`))
+	if err != nil || r.Envelope().ServiceTier != operation.ServiceTierPriority {
+		t.Errorf("got %+v and error %v, want the tier %q", r, err, operation.ServiceTierPriority)
 	}
 }
 
@@ -60,6 +72,8 @@ func TestParseRefusesInvalidAndAmbiguousBodies(t *testing.T) {
 		`{"input":"a","stream":"true"}`:                                                "stream must be true or false",
 		`{"input":"a","store":0}`:                                                      "store must be true or false",
 		`{"input":"a","background":1}`:                                                 "background must be true or false",
+		`{"input":"a","service_tier":2}`:                                               `service_tier must be a string; leave it out, or send "default"`,
+		`{"input":"a","SERVICE_TIER":"priority"}`:                                      "service_tier",
 		`{"input":"a","tools":{}}`:                                                     "tools must be an array",
 		`{"input":"a","instructions":["x"]}`:                                           "instructions must be a string",
 		`{"input":"a","previous_response_id":7}`:                                       "previous_response_id must be a string",
