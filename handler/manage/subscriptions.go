@@ -35,21 +35,21 @@ func (c *call) listSubscriptions() (*result, error) {
 }
 
 func (c *call) readSubscription() (*result, error) {
-	return c.answerAccount(c.registry(), false)
+	return c.answerDetails(c.registry(), false)
 }
 
-// answerAccount answers with the subscription that the path names, the rules and groups that
+// answerDetails answers with the subscription that the path names, the rules and groups that
 // apply to it, and its keys.
-func (c *call) answerAccount(registry subscription.Registry, created bool) (*result, error) {
+func (c *call) answerDetails(registry subscription.Registry, created bool) (*result, error) {
 	id := c.PathValue("id")
-	account, err := registry.Details(c.Context(), id)
+	details, err := registry.Details(c.Context(), id)
 	if err != nil {
 		return nil, explainMissing("", err)
 	}
-	if account.Keys == nil {
-		account.Keys = []subscription.KeyRecord{}
+	if details.Keys == nil {
+		details.Keys = []subscription.KeyRecord{}
 	}
-	return changeResult(created, account, account.Version, Prefix+"/subscriptions/"+id), nil
+	return changeResult(created, details, details.Version, Prefix+"/subscriptions/"+id), nil
 }
 
 // explainMissing returns err or, if it means that a field of the body refers to something that
@@ -138,7 +138,7 @@ func (c *call) putSubscription() (*result, error) {
 	if err != nil {
 		return nil, explainMissing("", err)
 	}
-	return c.answerAccount(registry, created)
+	return c.answerDetails(registry, created)
 }
 
 // isAbsent reports whether a subscription doesn't exist.
@@ -189,7 +189,7 @@ func (c *call) patchSubscription() (*result, error) {
 	}); err != nil {
 		return nil, explainMissing("", err)
 	}
-	return c.answerAccount(registry, false)
+	return c.answerDetails(registry, false)
 }
 
 // isOnlySuspension reports whether a patch does nothing but suspend.

@@ -55,7 +55,7 @@ is overridden as 'tollgate subscription set --help' says.`,
 			return err
 		}
 		a.warnOfPrices(cmd, made.Rules)
-		return a.printAccount(made, "Created; give it a key with 'tollgate key create %s'.", made.ID)
+		return a.printDetails(made, "Created; give it a key with 'tollgate key create %s'.", made.ID)
 	}
 	return cmd
 }
@@ -102,7 +102,7 @@ for good or until a time:
 			return err
 		}
 		a.warnOfPrices(cmd, changed.Rules)
-		return a.printAccount(changed, takenUp)
+		return a.printDetails(changed, takenUp)
 	}
 	return cmd
 }
@@ -171,41 +171,41 @@ func (a *app) subscriptionShow() *cobra.Command {
 			if err := a.call(cmd, request{method: http.MethodGet, path: subscriptionPath(args[0])}, &found); err != nil {
 				return err
 			}
-			return a.printAccount(found, "")
+			return a.printDetails(found, "")
 		},
 	}
 }
 
-// printAccount prints a subscription, after a note unless that is empty.
-func (a *app) printAccount(account subscription.Details, note string, args ...any) error {
+// printDetails prints a subscription, after a note unless that is empty.
+func (a *app) printDetails(details subscription.Details, note string, args ...any) error {
 	if note != "" {
 		a.note(note, args...)
 	}
-	a.warn(account.Rules.Warnings())
-	account.Keys = notNil(account.Keys)
-	return a.print(account, func(w io.Writer) {
-		row(w, "Subscription", account.ID)
-		row(w, "Name", account.Name)
-		row(w, "State", state(account.Subscription))
-		row(w, "Created", date(account.Created))
-		row(w, "Tier", account.Tier)
-		row(w, "Group", groupPathOf(account))
-		row(w, "Overrides", describeOverrides(account.Overrides))
-		printLimits(w, account.Rules.Limits, "of tier "+account.Tier, overrideRemark(account.Overrides))
-		for _, g := range account.Groups {
+	a.warn(details.Rules.Warnings())
+	details.Keys = notNil(details.Keys)
+	return a.print(details, func(w io.Writer) {
+		row(w, "Subscription", details.ID)
+		row(w, "Name", details.Name)
+		row(w, "State", state(details.Subscription))
+		row(w, "Created", date(details.Created))
+		row(w, "Tier", details.Tier)
+		row(w, "Group", groupChain(details))
+		row(w, "Overrides", describeOverrides(details.Overrides))
+		printLimits(w, details.Rules.Limits, "of tier "+details.Tier, overrideRemark(details.Overrides))
+		for _, g := range details.Groups {
 			printLimits(w, g.Limits, "of group "+g.ID, noRemark)
 		}
-		printRules(w, account.Rules)
-		for _, key := range account.Keys {
+		printRules(w, details.Rules)
+		for _, key := range details.Keys {
 			row(w, "Key, "+string(key.Slot), "created "+date(key.Created)+expiry(key))
 		}
 	})
 }
 
-// groupPathOf names a subscription's group and those above it.
-func groupPathOf(account subscription.Details) string {
-	names := make([]string, len(account.Groups))
-	for i, g := range account.Groups {
+// groupChain names a subscription's group and those above it.
+func groupChain(details subscription.Details) string {
+	names := make([]string, len(details.Groups))
+	for i, g := range details.Groups {
 		names[i] = g.ID + ifElse(g.Suspended, " (suspended)", "")
 	}
 	return strings.Join(names, ", part of ")

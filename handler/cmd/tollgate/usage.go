@@ -125,19 +125,19 @@ func explainEmpty(ctx context.Context, c *client, query url.Values, note string)
 	if id == "" {
 		return note, nil
 	}
-	var account subscription.Details
-	if err := c.do(ctx, request{method: http.MethodGet, path: subscriptionPath(id)}, &account); err != nil {
+	var details subscription.Details
+	if err := c.do(ctx, request{method: http.MethodGet, path: subscriptionPath(id)}, &details); err != nil {
 		return "", err
 	}
-	for _, l := range account.Rules.Limits {
+	for _, l := range details.Rules.Limits {
 		if l.CounterKey == "" || l.CounterKey.Has(subscription.SubscriptionPart) {
 			return note, nil
 		}
 	}
-	if len(account.Rules.Limits) == 0 {
+	if len(details.Rules.Limits) == 0 {
 		return note, nil
 	}
-	return fmt.Sprintf("%s shares its counters with others of its tier: see 'tollgate usage --tier %s'.", id, account.Tier), nil
+	return fmt.Sprintf("%s shares its counters with others of its tier: see 'tollgate usage --tier %s'.", id, details.Tier), nil
 }
 
 // standingCells returns the CSV cells of a counter.
