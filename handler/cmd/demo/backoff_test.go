@@ -41,11 +41,11 @@ func (s demo) recording(t *testing.T, before func()) (behind *setup, times func(
 	}
 }
 
-// subscribeEach creates a subscription for each client, and returns their keys by client.
+// subscribeEach creates a subscription for each of refusedClients, and returns their keys by client.
 func (s demo) subscribeEach(t *testing.T, name string, rules subscription.Rules) map[string]string {
 	t.Helper()
 	keys := make(map[string]string)
-	for _, client := range allClients {
+	for _, client := range refusedClients {
 		keys[client] = subscription.NewKey()
 		if err := s.subscribe(t.Context(), name+"-"+client, keys[client], rules); err != nil {
 			t.Fatal(err)
@@ -121,7 +121,7 @@ func TestOfficialClientsDontRetryInVain(t *testing.T) {
 		}
 	}
 	var all sync.WaitGroup
-	for _, client := range allClients {
+	for _, client := range refusedClients {
 		all.Go(func() {
 			s.useUp(t, quotas[client])
 			check(client, quotas[client], http.StatusForbidden)
