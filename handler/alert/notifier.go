@@ -22,6 +22,7 @@ type Events interface{ Event(telemetry.Event) }
 
 // A Config configures a Notifier. Log is required.
 type Config struct {
+	// Log receives a line for each alert.
 	Log *slog.Logger
 	// Events receives the alerts' events; nil for none.
 	Events Events

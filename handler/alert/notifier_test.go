@@ -144,7 +144,7 @@ func TestAnAlertIsLoggedSentAndPostedOnce(t *testing.T) {
 	})
 }
 
-func TestOwnersUnitsAndMoneyAreToldPlainly(t *testing.T) {
+func TestAnAlertNamesItsOwnerUnitAndAmounts(t *testing.T) {
 	money := standing
 	money.Quota, money.QuotaUsed = 12_500_000_000, 10_000_000_001
 	for key, want := range map[string]string{
@@ -230,7 +230,7 @@ func TestARetryAfterIsHonouredUpToAMinute(t *testing.T) {
 	}
 }
 
-func TestWhatNoRetryMendsIsGivenUpAtOnceAndLogged(t *testing.T) {
+func TestAPermanentFailureIsLoggedWithoutRetries(t *testing.T) {
 	for _, status := range []int{301, 302, 307, 400, 401, 404, 410} {
 		synctest.Test(t, func(t *testing.T) {
 			r := &receiver{statuses: []int{status}, header: http.Header{"Location": {"https://elsewhere.example.com/"}}}

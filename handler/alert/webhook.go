@@ -26,7 +26,7 @@ type Webhook struct {
 	Secret secret.Text
 }
 
-// MinSecretLength is the least length of a Webhook's Secret, in bytes.
+// MinSecretLength is the minimum length of a Webhook's Secret, in bytes.
 const MinSecretLength = 32
 
 // HeaderSignature is the header with the time of the attempt, in seconds since 1970, and the
@@ -34,7 +34,7 @@ const MinSecretLength = 32
 const HeaderSignature = "X-Tollgate-Signature"
 
 // Sign returns the value of HeaderSignature for a body posted at a time. The signature is an
-// HMAC-SHA-256 of the time, a period and the body.
+// HMAC-SHA-256 of the time, a dot and the body.
 func Sign(key secret.Text, at time.Time, body []byte) string {
 	stamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(key.Reveal()))

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Addresses says which headers to trust for a client's address. In all others the
-// client can write what it likes.
+// Addresses says which headers to trust for a client's address. A client can write anything
+// into all others.
 type Addresses struct {
 	// Header is the header in which the operator's own proxy sends the address, such
 	// as Front Door's X-Azure-ClientIP; empty if there is no such proxy.
 	Header string
-	// FrontEnd is true behind Azure's front end, which overwrites frontEndHeaders.
+	// FrontEnd is true behind Azure's front end, which overwrites Client-IP and X-Client-IP.
 	FrontEnd bool
 	// Host is true behind the Functions host, which replaces X-Forwarded-For by the
 	// peer that it saw itself.

@@ -252,8 +252,9 @@ func TestEveryOperationIsServedWhileTheCountersAreDownIfItsTierSaysSo(t *testing
 	})
 }
 
-// A call that no endpoint of its model serves is told which operations one serves.
-func TestACallThatNoEndpointServesIsToldWhatIsServed(t *testing.T) {
+// The error for a call that no endpoint of its model serves names the operations that one
+// does serve.
+func TestTheErrorForAnUnservedOperationNamesTheServedOnes(t *testing.T) {
 	for _, s := range samples {
 		for _, at := range shape.All {
 			if s.operation.Upstream[at] != "" {

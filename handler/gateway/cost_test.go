@@ -146,7 +146,7 @@ func reportingUsage(prompt, cached, written, completion int64) http.HandlerFunc 
 var fractionalTariff = tariff{price.Rates{Prompt: "0.333333333", Cached: "0.07", CacheWrite: "0.41", CacheWriteLong: "0.666666667", Completion: "1.234567891"},
 	map[string]price.Decimal{"cheap": "0.9", "dear": "1.100000001"}}
 
-func TestACallCostsExactlyWhatItsUsageDoes(t *testing.T) {
+func TestACallCostsExactlyWhatItsTokensCost(t *testing.T) {
 	k := startPriced(t, budgetRules("prompt", limit.Nano), &fractionalTariff, openAIEndpoint(t, "dear", 1, reportingUsage(1000, 300, 200, 77)))
 	if response, body := k.post(t, demoPath, demo); response.StatusCode != 200 {
 		t.Fatalf("got %d %s, want 200", response.StatusCode, body)
@@ -189,7 +189,7 @@ func TestUsageShowsTheCost(t *testing.T) {
 	}
 }
 
-// TestEveryOperationIsPriced: each operation's call, whether its usage is told or bounded,
+// TestEveryOperationIsPriced: each operation's call, whether its usage is reported or bounded,
 // costs exactly what its tokens do, the untold ones at their dearest.
 func TestEveryOperationIsPriced(t *testing.T) {
 	const cut = "cut-after=6"
@@ -247,8 +247,8 @@ func TestShortAndLongCacheWritesHaveTheirOwnPrices(t *testing.T) {
 	}
 }
 
-// TestTheDearestEndpointIsReservedAndTheServingOnePaid.
-func TestTheDearestEndpointIsReservedAndTheServingOnePaid(t *testing.T) {
+// TestTheDearestPriceIsReservedAndTheServingEndpointsIsCharged.
+func TestTheDearestPriceIsReservedAndTheServingEndpointsIsCharged(t *testing.T) {
 	const all = 1_000_000_000
 	for reserve, c := range map[string]struct {
 		held  kinds // reserved, in the tokens of the dearest endpoint

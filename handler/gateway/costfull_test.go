@@ -135,10 +135,10 @@ func anyRate(dice *rand.Rand) price.Decimal {
 	return price.Format(dice.Int64N([]int64{2, 1000, limit.Nano, 100 * limit.Nano}[dice.IntN(4)]))
 }
 
-// TestFullHoldsInMoney: whatever calls cost, use and fail with, and however many come at
+// TestReserveFullNeverExceedsABudget: whatever calls cost, use and fail with, and however many come at
 // once, the sum charged is that of what they used, to the billionth, and never exceeds the
 // budget.
-func TestFullHoldsInMoney(t *testing.T) {
+func TestReserveFullNeverExceedsABudget(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
 		rounds = 20

@@ -36,13 +36,17 @@ import (
 type Config struct {
 	Settings
 
+	// Directory finds the subscription, tier and limits of a key.
 	Directory *subscription.Directory
-	Counter   *counter.Counter
-	Upstream  *upstream.Client
+	// Counter reserves and settles in the counters of limits.
+	Counter *counter.Counter
+	// Upstream sends calls to the models' endpoints.
+	Upstream *upstream.Client
 	// Stored remembers which subscription made each response that an endpoint stores; nil:
 	// no call can name a stored response.
 	Stored *stored.Responses
-	Log    *slog.Logger
+	// Log receives one line for each call.
+	Log *slog.Logger
 	// Strangers logs calls whose key was not accepted; nil: a new one that writes to Log.
 	Strangers *strangers.Log
 	// Ledger receives what each call used; nil: nothing is recorded.
@@ -59,8 +63,8 @@ type Config struct {
 type Settings struct {
 	// BasePath may precede every route; it begins with a slash.
 	BasePath string
-	// Models are the names that callers may ask for. If there is only one, it is also
-	// meant by a call that names none.
+	// Models are the names of models that callers may use. If there is only one, a call that
+	// names none means it.
 	Models []string
 	// Headers are the names of the answers' headers.
 	Headers HeaderNames
@@ -118,7 +122,7 @@ func New(config Config) *Gateway {
 	return g
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. It serves a caller's request and reports the call.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	forbidCaching(w.Header())
 	g.handler.ServeHTTP(w, r)

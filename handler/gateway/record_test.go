@@ -64,7 +64,7 @@ func TestTheLedgerGetsEveryCallOnce(t *testing.T) {
 	}
 }
 
-func TestTheLedgerTellsShadowFailureAndUnknownUsageApart(t *testing.T) {
+func TestTheLedgerCountsShadowFailuresAndUnknownUsageSeparately(t *testing.T) {
 	for name, world := range map[string]struct {
 		limits subscriptiontest.Limits
 		model  http.HandlerFunc

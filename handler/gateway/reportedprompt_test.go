@@ -29,8 +29,8 @@ func messageSample() sample {
 var manyWords = strings.Repeat("word ", 2000)
 
 // A stream that its caller leaves, or its endpoint cuts, costs the prompt that its start
-// told, caches included, and a bound of the completion.
-func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
+// reported, caches included, and a bound of the completion.
+func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartReported(t *testing.T) {
 	s := messageSample()
 	s.fields = `"messages":[{"role":"user","content":"` + manyWords + `"}]`
 	for _, behaviour := range []string{"hold-after=1", "cached=500,cache-write=300,hold-after=4", "cut-after=1", "cut-after=9", "no-usage,cut-after=9"} {
@@ -38,7 +38,7 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartTold(t *testing.T) {
 			t.Run(fmt.Sprint(behaviour, " ", reserve), func(t *testing.T) {
 				t.Parallel()
 				st := startOperation(t, s, subscriptiontest.Limits{Reserve: reserve}, behaviour, func(c *gateway.Config) {
-					c.SettleTimeout = 500 * time.Millisecond // an endpoint that holds on is waited for, in vain
+					c.SettleTimeout = 500 * time.Millisecond // the gateway waits that long for an endpoint that sends no more
 				})
 				st.readUntil(t, `"stream":true,`, "message_start")
 				reported, billed := <-st.reports, st.endpoint.Billed()
@@ -78,9 +78,10 @@ func (s *operationFixture) readUntil(t *testing.T, more, text string) {
 	}
 }
 
-// What the start tells counts only if it can be true, and if the model can't have read
-// more since: a caller could else have it search the web, and leave before that is told.
-func TestAPromptToldAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing.T) {
+// The prompt that the start reports counts only if it can be true, and if the model can't
+// have read more since: else a caller could make it search the web, and leave before that is
+// reported.
+func TestAPromptReportedAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing.T) {
 	const (
 		usage = `"input_tokens":20,"cache_creation_input_tokens":3,"cache_read_input_tokens":100,"output_tokens":1`
 		image = `{"type":"image","source":{"type":"base64","media_type":"image/png","data":"QUFB"}},`

@@ -199,9 +199,9 @@ func TestTheCapFitsEveryLimit(t *testing.T) {
 	}
 }
 
-// TestWhatTheCapLeavesGoesBackAtOnce: while a call without a cap is under way, each limit
+// TestWhatTheCapDoesNotAllowIsGivenBackAtOnce: while a call without a cap is under way, each limit
 // holds what the cap lets it use, not all that it had left.
-func TestWhatTheCapLeavesGoesBackAtOnce(t *testing.T) {
+func TestWhatTheCapDoesNotAllowIsGivenBackAtOnce(t *testing.T) {
 	var b *fixture
 	left := make(chan map[string]string, 1)
 	b = startRules(t, `{"reserve":"full","limits":[{"name":"tokens","unit":"tokens","perMinute":10000},{"name":"out","unit":"completion-tokens","perMinute":300}]}`, `[]`, func(w http.ResponseWriter, r *http.Request) {

@@ -95,7 +95,7 @@ func (r *storedFixture) want(t *testing.T, key, method, path, body string, statu
 	}
 }
 
-func TestOnlyWhoMadeAStoredResponseCanNameIt(t *testing.T) {
+func TestOnlyTheMakerOfAStoredResponseCanNameIt(t *testing.T) {
 	r := startStored(t, subscriptiontest.Limits{})
 	id, _ := r.make(t, `{"input":"hi"}`)
 	unknown := func(id string) string {
@@ -340,7 +340,7 @@ func TestResponsesReachAnEndpointOfTheDeploymentsShape(t *testing.T) {
 }
 
 // The endpoint may have stored what it began.
-func TestAResponseThatBreaksOffIsStillItsMakers(t *testing.T) {
+func TestAResponseThatBreaksOffBelongsToItsMaker(t *testing.T) {
 	r := startStored(t, subscriptiontest.Limits{})
 	for _, e := range r.endpoints {
 		e.Behaviour.CutAfter = 8

@@ -95,13 +95,13 @@ func textOf(text string) int64 {
 	return int64(count.Count())
 }
 
-// A charge says what a call must cost: the tokens told by the endpoint, or the prompt as
-// counted plus either the text that was written or the completion tokens told.
+// A charge says what a call must cost: the tokens that the endpoint reported, or the prompt as
+// counted plus either the text that was written or the completion tokens reported.
 type charge struct {
-	told   int64
-	prompt bool
-	text   string
-	more   bool // may cost more: the bound grows with the time the call took
+	reported int64
+	prompt   bool
+	text     string
+	more     bool // may cost more: the bound grows with the time the call took
 }
 
 func (c charge) tokens(prompt int64) int64 {
@@ -109,14 +109,14 @@ func (c charge) tokens(prompt int64) int64 {
 	case c.prompt && c.text != "":
 		return prompt + textOf(c.text)
 	case c.prompt:
-		return prompt + c.told
+		return prompt + c.reported
 	}
-	return c.told
+	return c.reported
 }
 
 var (
 	nothing  = charge{}
-	byUsage  = charge{told: 100}
+	byUsage  = charge{reported: 100}
 	byPrompt = charge{prompt: true}
 	byCount  = charge{prompt: true, text: writtenText}
 )
@@ -182,8 +182,8 @@ var upstreamFaults = map[string]struct {
 	"an answer of nothing, without usage":      {plainBody, answer(emptyAnswer), 200, emptyAnswer, false, "", byPrompt},
 	"an answer in parts, without usage":        {plainBody, answer(strings.Replace(strings.Replace(wholeAnswer, "usage", "tokens", 1), contentString, contentParts, 1)), 200, contentParts, false, "", byCount},
 	"a stream in parts, without usage":         {streamBody, events(thoughtEvent + strings.Replace(textEvent, contentString, contentParts, 1) + stopEvent + doneEvent), 200, doneEvent, false, "", byCount},
-	"usage without the prompt":                 {plainBody, answer(withoutPromptTokens.Replace(wholeAnswer)), 200, "", false, "", charge{prompt: true, told: 75}},
-	"usage without the prompt, streamed":       {streamBody, events(thoughtEvent + withoutPromptTokens.Replace(stopAndUsageEvent) + doneEvent), 200, "", false, "", charge{prompt: true, told: 75}},
+	"usage without the prompt":                 {plainBody, answer(withoutPromptTokens.Replace(wholeAnswer)), 200, "", false, "", charge{prompt: true, reported: 75}},
+	"usage without the prompt, streamed":       {streamBody, events(thoughtEvent + withoutPromptTokens.Replace(stopAndUsageEvent) + doneEvent), 200, "", false, "", charge{prompt: true, reported: 75}},
 	"a field for errors that says none":        {streamBody, events(strings.Replace(thoughtEvent, "{", `{"error":"",`, 1) + textEvent + stopAndUsageEvent + doneEvent), 200, doneEvent, false, "", byUsage},
 	"an answer that is an error":               {plainBody, answer(`{"error":{"message":"overloaded"}}`), 200, "overloaded", false, "upstream_error", nothing},
 	"an answer cut off":                        {plainBody, answer(wholeAnswer[:strings.Index(wholeAnswer, "late")+4], cut), 502, "upstream_broken", false, "upstream_broken", charge{prompt: true, text: "Let me think of the hour.It is late", more: true}},

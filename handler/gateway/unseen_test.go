@@ -272,7 +272,7 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 
 // A call whose caller left while the counters can't be reached is charged when they are back,
 // like any other.
-func TestACallLeftWhileTheCountersAreDownIsOwed(t *testing.T) {
+func TestACallLeftWhileTheCountersAreDownIsChargedLater(t *testing.T) {
 	for _, reserve := range []subscription.Reserve{subscription.ReservePrompt, subscription.ReserveNone} {
 		for _, mode := range []limit.StoreDown{limit.Degrade, limit.FailOpen} {
 			s := startBiller(t, subscriptiontest.Limits{TokenQuota: 100_000, Reserve: reserve, OnStoreDown: mode}, 30*time.Millisecond, "o3")

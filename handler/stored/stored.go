@@ -72,7 +72,7 @@ type Store interface {
 	// Put adds a response, in one operation. Putting the same response again changes
 	// nothing. If another subscription's response has the id, the error is ErrTaken.
 	Put(ctx context.Context, r Response) error
-	// Get returns a response that was put at most Kept before now, or ErrUnknown.
+	// Get returns a response that was made at most Retention before now, or ErrUnknown.
 	Get(ctx context.Context, id string, now time.Time) (Response, error)
 	// DeleteExpired deletes responses that Get no longer returns, and returns how many. It
 	// may leave some for a later call.

@@ -77,7 +77,7 @@ func TestAConversationAtOneInstanceReadsNothing(t *testing.T) {
 	}
 }
 
-func TestMemoryIsBoundedAndWhatIsForgottenIsRead(t *testing.T) {
+func TestMemoryIsBoundedAndOlderResponsesAreReadFromTheStore(t *testing.T) {
 	var ops counted
 	s := stored.New(memstore.New(ops.fault))
 	for i := range 20_000 {
@@ -93,7 +93,7 @@ func TestMemoryIsBoundedAndWhatIsForgottenIsRead(t *testing.T) {
 	}
 }
 
-func TestAResponseIsNotFoundAfterItsTime(t *testing.T) {
+func TestAResponseIsNotFoundAfterItsRetention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := stored.New(memstore.New(nil))
 		record(t, s, made("resp_1", "acme"))
