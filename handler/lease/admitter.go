@@ -230,28 +230,22 @@ func (a *admitter) retry(now time.Time) {
 	a.serveFromLease(now)
 }
 
-// serveFromLease grants queued calls amounts of the lease, in order, until one doesn't
-// fit. A joint call claims its amount, and stays queued.
+// serveFromLease gives queued calls the amounts that divideLease finds for them. A joint call
+// claims its amount, and stays queued.
 func (a *admitter) serveFromLease(now time.Time) {
-	left := int64(-1)
-	if a.holder.lease.usable(now) {
-		left = a.holder.lease.left
-	}
+	amounts := a.divideLease(now)
 	kept := a.queue.calls[:0]
-	for _, c := range a.queue.calls {
-		amount, fits := c.amountFrom(left)
+	for i, c := range a.queue.calls {
 		switch {
-		case !fits:
-			left, c.claimed, c.claim = -1, false, 0
+		case i >= len(amounts):
+			c.claimed, c.claim = false, 0
 		case c.joint:
-			left -= amount
 			if !c.claimed {
 				a.answer(Answer{ID: c.id, DecideAgain: true})
 			}
-			c.claimed, c.claim, c.blocked, c.parked = true, amount, false, false
+			c.claimed, c.claim, c.blocked, c.parked = true, amounts[i], false, false
 		default:
-			left -= amount
-			a.answer(a.grant(&c, amount, now))
+			a.answer(a.grant(&c, amounts[i], now))
 			continue
 		}
 		kept = append(kept, c)

@@ -80,6 +80,24 @@ func (dec *decider) leaseCovers(amount int64, now time.Time) bool {
 	return all && dec.holder.lease.usable(now) && amount <= dec.holder.Left(now)-claims
 }
 
+// divideLease divides the lease among the queued calls, in their order, until one doesn't
+// fit. It returns the amounts of the calls that fit: those at the head of the queue.
+func (dec *decider) divideLease(now time.Time) (amounts []int64) {
+	if !dec.holder.lease.usable(now) {
+		return nil
+	}
+	left := dec.holder.lease.left
+	for i := range dec.queue.calls {
+		amount, fits := dec.queue.calls[i].amountFrom(left)
+		if !fits {
+			break
+		}
+		left -= amount
+		amounts = append(amounts, amount)
+	}
+	return amounts
+}
+
 // mustWait reports whether a call must wait for its decision even while a refusal
 // holds: other calls are undecided, or a write in flight gives something back.
 func (dec *decider) mustWait() bool {
