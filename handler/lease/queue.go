@@ -51,7 +51,8 @@ func (c *call) deadline() time.Time { return c.arrived.Add(c.maxWait) }
 
 // hasDeadline reports whether the call must leave the queue at its deadline. That
 // isn't so for a call that waits for its first decision alone, for one that has a
-// claim, and for one that is granted an amount by a write being sent.
+// claim or waits for another's claim to end, and for one that is granted an amount by
+// a write being sent.
 func (c *call) hasDeadline(sending bool) bool {
 	return (c.parked || c.maxWait > 0) && !c.claimedOrBlocked() && (c.granted == 0 || !sending)
 }
