@@ -21,7 +21,7 @@ const (
 	retention = 90 * day
 )
 
-// An simulation is months of a ledger that processes write to and housekeeping keeps up, while
+// A simulation is months of a ledger that processes write to and housekeeping keeps up, while
 // the store fails now and then.
 type simulation struct {
 	*testing.T

@@ -65,7 +65,7 @@ func (l *lossy) makeDelayed(now func() bool) {
 	})
 }
 
-// A observer records what processes have sent and what is known to be stored.
+// An observer records what processes have sent and what is known to be stored.
 type observer struct {
 	mu           sync.Mutex
 	sent, stored map[string]ledger.Taken // by row key

@@ -19,7 +19,7 @@ import (
 	"tollgate/handler/local/azurite"
 )
 
-// A alteringTransport passes requests on to the emulator, and changes the response if change is set.
+// An alteringTransport passes requests on to the emulator, and changes the response if change is set.
 type alteringTransport struct {
 	change func(*http.Response)
 }
