@@ -88,24 +88,15 @@ func (s *Store) change(ctx context.Context, c ledger.Change) (azcore.ETag, error
 // Rows implements ledger.Store.
 func (s *Store) Rows(ctx context.Context, partition, from, to string) iter.Seq2[ledger.Row, error] {
 	filter := filterOf(partition, from, to)
-	options := &aztables.ListEntitiesOptions{Filter: &filter}
 	return func(yield func(ledger.Row, error) bool) {
-		for more := true; more; {
-			page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
-			if azure.HasCode(err, aztables.TableNotFound) {
-				return
-			}
+		for entity, err := range azure.List(ctx, s.client, &aztables.ListEntitiesOptions{Filter: &filter}, pagePauses) {
 			if err != nil {
-				yield(ledger.Row{}, translate("list usage rows", err))
+				yield(ledger.Row{}, azure.Explain("list usage rows", err))
 				return
 			}
-			for _, entity := range page.Entities {
-				if !yield(decode(entity)) {
-					return
-				}
+			if !yield(decode(entity)) {
+				return
 			}
-			options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
-			more = options.NextPartitionKey != nil && *options.NextPartitionKey != ""
 		}
 	}
 }
@@ -131,25 +122,15 @@ func (s *Store) Partitions(ctx context.Context, from, to string) iter.Seq2[strin
 // firstPartition returns the partition of the first row that matches a filter, or "".
 func (s *Store) firstPartition(ctx context.Context, filter string) (string, error) {
 	one, columns := int32(1), "PartitionKey,RowKey"
-	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &one, Select: &columns}
-	for {
-		page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
-		if azure.HasCode(err, aztables.TableNotFound) {
-			return "", nil
-		}
+	for entity, err := range azure.List(ctx, s.client, &aztables.ListEntitiesOptions{Filter: &filter, Top: &one, Select: &columns}, pagePauses) {
 		if err != nil {
-			return "", translate("list partitions of usage rows", err)
+			return "", azure.Explain("list partitions of usage rows", err)
 		}
-		if len(page.Entities) > 0 {
-			var first aztables.Entity
-			err := json.Unmarshal(page.Entities[0], &first)
-			return first.PartitionKey, err
-		}
-		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
-		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
-			return "", nil // checked after the rows, because an empty page may be followed by others
-		}
+		var first aztables.Entity
+		err := json.Unmarshal(entity, &first)
+		return first.PartitionKey, err
 	}
+	return "", nil
 }
 
 // filterOf returns an OData filter for a range of rows. Keys contain no character that must be

@@ -32,10 +32,10 @@ var _ subscription.Store = (*Store)(nil)
 // reads as empty, and the first write creates it.
 func New(service *aztables.ServiceClient, tables Tables) *Store {
 	return &Store{
-		tiers:         table{service.NewClient(tables.Tiers)},
-		groups:        table{service.NewClient(tables.Groups)},
-		subscriptions: table{service.NewClient(tables.Subscriptions)},
-		keys:          table{service.NewClient(tables.Keys)},
+		tiers:         newTable(service, tables.Tiers),
+		groups:        newTable(service, tables.Groups),
+		subscriptions: newTable(service, tables.Subscriptions),
+		keys:          newTable(service, tables.Keys),
 	}
 }
 
@@ -178,7 +178,7 @@ func (s *Store) ExpireKey(ctx context.Context, hash string, at time.Time) error 
 }
 
 func (s *Store) DeleteKey(ctx context.Context, hash string) error {
-	return s.keys.delete(ctx, hash, keyRow)
+	return s.keys.Delete(ctx, hash, keyRow, nil)
 }
 
 // fingerprintColumns are the columns of the pepper's fingerprint.
