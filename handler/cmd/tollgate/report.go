@@ -145,7 +145,7 @@ func (r shownReport) print(w io.Writer) {
 		heads = append(heads, r.Currency, "UNPRICED")
 	}
 	heads = append(heads, "SHARE OF "+strings.ToUpper(r.ShareOf))
-	fmt.Fprintf(w, "%s%s, made %s\n\n", r.Title(), ifElse(r.Deployment == "", "", " of "+clean(r.Deployment)), date(r.MadeAt))
+	fmt.Fprintf(w, "%s%s, created %s\n\n", r.Title(), ifElse(r.Deployment == "", "", " of "+clean(r.Deployment)), date(r.MadeAt))
 	row(w, append([]string{"GROUP, WITH THOSE BELOW"}, heads...)...)
 	for _, g := range r.Groups {
 		row(w, append([]string{groupName(g.Group)}, cells(g.Part)...)...)

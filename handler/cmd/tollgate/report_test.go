@@ -70,8 +70,8 @@ org/lab team-a r1 1,234 10 4 3 20 5 1,500.000000001 0 37.50%
 	if tables != want {
 		t.Errorf("report: got\n%s\nwant\n%s", tables, want)
 	}
-	if title, _, _ := strings.Cut(got.String(), "\n"); !strings.HasPrefix(title, "Usage and cost in "+month+", made 2") {
-		t.Errorf("report: got the title %q, want the month and when it was made", title)
+	if title, _, _ := strings.Cut(got.String(), "\n"); !strings.HasPrefix(title, "Usage and cost in "+month+", created 2") {
+		t.Errorf("report: got the title %q, want the month and when it was created", title)
 	}
 	running := time.Now().UTC().Format("2006-01")
 	if shown, stderr, _ := m.run("report", "--month", running); !strings.Contains(shown, running+" (running)") || !strings.Contains(stderr, "There was no usage in "+running) {
@@ -175,7 +175,7 @@ func TestReportIsAPageToPrint(t *testing.T) {
 	if elements["script"] != 0 || elements["link"] != 0 || elements["img"] != 0 || elements["table"] != 3 || elements["caption"] != 3 {
 		t.Errorf("got the elements %v, want three tables with captions, and no script, link or image", elements)
 	}
-	for _, want := range []string{"Usage and cost in " + month, "A group includes the groups below it.", markup, formula, "+" + markup, "4,000.000000000 EUR", "|1: the cost lacks them|", "|org/lab|", "|team-c|", "|deleted|", "|1,234|", "|37.50%|", "|Share of cost|"} {
+	for _, want := range []string{"Usage and cost in " + month, "A group includes the groups below it.", markup, formula, "+" + markup, "4,000.000000000 EUR", "|1, not included in the cost|", "|org/lab|", "|team-c|", "|deleted|", "|1,234|", "|37.50%|", "|Share of cost|"} {
 		if !strings.Contains(shown.String(), want) {
 			t.Errorf("got the text %s, want %q in it", shown, want)
 		}
