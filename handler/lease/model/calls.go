@@ -57,7 +57,7 @@ func (s *state) ask(n, c int) {
 		}
 	case RefusedForGood:
 		if s.refusedBefore(n) {
-			s.settleAnswer(n, c, lease.Answer{Decision: limit.Decision{Verdict: limit.RateExceeded}})
+			s.partDecided(n, c, lease.Answer{Decision: limit.Decision{Verdict: limit.RateExceeded}})
 			return
 		}
 	case Overtakes:
@@ -66,14 +66,14 @@ func (s *state) ask(n, c int) {
 	}
 	reply, decided := p.agent.Reserve(at, int64(n), terms, asked)
 	if !reply.Held && p.unfrozen != nil {
-		if shadowed, ok := p.unfrozen.Reserve(at, int64(n), terms, asked); ok && shadowed.Held {
+		if unfrozen, ok := p.unfrozen.Reserve(at, int64(n), terms, asked); ok && unfrozen.Held {
 			p.agent.Leave(at, int64(n))
-			reply, decided = shadowed, true
+			reply, decided = unfrozen, true
 		}
 	}
 	s.hear(k.owner, c)
 	if decided {
-		s.settleAnswer(n, c, reply)
+		s.partDecided(n, c, reply)
 	}
 }
 
@@ -87,7 +87,7 @@ func (s *state) hear(i, c int) {
 		if n := int(reply.ID); n >= firstQuestionID {
 			s.answered(n, reply)
 		} else if s.calls[n].joint == nil {
-			s.settleAnswer(n, c, reply)
+			s.partDecided(n, c, reply)
 		} else if s.world.Wrong != NotWoken || !reply.DecideAgain {
 			s.wake(n, c, reply)
 		}
@@ -106,8 +106,8 @@ func (s *state) noteAlert(c, percent int) {
 	b.alerts = append(slices.Clone(b.alerts), percent)
 }
 
-// settleAnswer handles the Answer that decides one of a call's parts.
-func (s *state) settleAnswer(n, c int, reply lease.Answer) {
+// partDecided handles the Answer that decides a call's part at one counter.
+func (s *state) partDecided(n, c int, reply lease.Answer) {
 	k := &s.calls[n]
 	need := &k.needs[c]
 	need.answered, need.hold, need.held = true, reply.Hold, reply.Held

@@ -61,7 +61,7 @@ func (s *state) decide(n int) {
 	case lease.Waits:
 	case lease.Taken:
 		for c, reply := range answers {
-			s.settleAnswer(n, c, reply)
+			s.partDecided(n, c, reply)
 		}
 	default:
 		k.phase, k.woken = refused, false

@@ -71,7 +71,7 @@ func (s *state) answer(i, c int) {
 			s.tries++
 			p.agent.Failed(at, lease.NoAnswer, 0)
 		case op.action == lease.Read:
-			if s.implausible(c, op.found) {
+			if implausible(op.found) {
 				s.bookOf(c).repaired = true
 			}
 			p.agent.Loaded(at, op.found)
@@ -84,7 +84,7 @@ func (s *state) answer(i, c int) {
 }
 
 // implausible reports whether the agent that found a row will repair it.
-func (s *state) implausible(c int, found lease.Found) bool {
+func implausible(found lease.Found) bool {
 	return found.Version != "" && !found.Row.Plausible(found.Date)
 }
 
@@ -103,7 +103,8 @@ func (s *state) lose(i, c int) {
 	s.hear(i, c)
 }
 
-// deliver makes a write arrive that nobody waits for. It returns whether it was applied.
+// deliver makes a write arrive that nobody waits for. It returns false if that changes
+// nothing.
 func (s *state) deliver(m int) bool {
 	one := s.messages[m]
 	s.messages = slices.Delete(slices.Clone(s.messages), m, m+1)

@@ -81,14 +81,14 @@ func (s *state) askUnseen(n, c int, terms lease.Terms, ask limit.Ask) {
 	row := s.rows[c].row
 	balance := row.At(row.Limits, at.Time)
 	if balance.Left(row.Limits, 0) < ask.Amount {
-		s.settleAnswer(n, c, lease.Answer{})
+		s.partDecided(n, c, lease.Answer{})
 		return
 	}
 	at.Store.Down, terms.OnStoreDown = true, limit.FailOpen
 	reply, _ := s.instances[k.owner].parts[c].agent.Reserve(at, int64(n), terms, ask)
 	reply.Decision.Degraded = false
 	reply.Hold.Amount, reply.Hold.Window = ask.Amount, limit.Minute(at.Time)
-	s.settleAnswer(n, c, reply)
+	s.partDecided(n, c, reply)
 }
 
 // reserveOvertaking reserves a call ahead of those that queue.
@@ -105,7 +105,7 @@ func (s *state) reserveOvertaking(n, c int, terms lease.Terms, ask limit.Ask) {
 	}
 	s.hear(k.owner, c)
 	if decided {
-		s.settleAnswer(n, c, reply)
+		s.partDecided(n, c, reply)
 	}
 }
 
