@@ -74,7 +74,7 @@ func TestEveryOperationIsChargedWhatItsEndpointBills(t *testing.T) {
 				}
 				reported := st.wantCharge(t, true)
 				if reported.Operation != s.operation.ID || reported.API != string(at.Shape) || reported.Model != s.model || reported.Usage == nil || !reported.Usage.Known || reported.Stream != (mode != "") {
-					t.Errorf("%s: got %+v reported, want %s of %s with told usage", at.Path, reported, s.operation.ID, s.model)
+					t.Errorf("%s: got %+v reported, want %s of %s with reported usage", at.Path, reported, s.operation.ID, s.model)
 				}
 			}
 		}

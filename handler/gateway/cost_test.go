@@ -177,14 +177,14 @@ func TestUsageShowsTheCost(t *testing.T) {
 	k.post(t, demoPath, demo)
 	k.post(t, demoPath, strings.Replace(demo, "DeepSeek-R1", "other", 1))
 	k.serving.Wait()
-	var told struct {
+	var decoded struct {
 		Currency string
 		Total    struct {
 			Cost     string
 			Unpriced int
 		}
 	}
-	if _, body := k.get(t, "/usage"); json.Unmarshal([]byte(body), &told) != nil || told.Currency != "EUR" || told.Total.Cost != "0.0025" || told.Total.Unpriced != 1 {
+	if _, body := k.get(t, "/usage"); json.Unmarshal([]byte(body), &decoded) != nil || decoded.Currency != "EUR" || decoded.Total.Cost != "0.0025" || decoded.Total.Unpriced != 1 {
 		t.Errorf("/usage: got %s, want 0.0025 EUR and 1 call without a price", body)
 	}
 }
@@ -217,10 +217,10 @@ func TestEveryOperationIsPriced(t *testing.T) {
 				t.Errorf("%q: got the cost %d of %+v, want %d", behaviour, u.Cost, u.Usage, want)
 			}
 			if u.Known != (u.EstimatedPromptTokens == 0) && !strings.HasSuffix(behaviour, cut) {
-				t.Errorf("%q: got %d tokens of the prompt untold, usage known %t; want none untold only where usage is known", behaviour, u.EstimatedPromptTokens, u.Known)
+				t.Errorf("%q: got %d tokens of the prompt estimated, usage known %t; want none estimated only where usage is known", behaviour, u.EstimatedPromptTokens, u.Known)
 			}
-			if told := s.operation == &message.Operation && mode != ""; told && behaviour == "cached=2,"+cut && (u.CachedTokens != 2 || u.EstimatedPromptTokens != 0) {
-				t.Errorf("a stream that told its prompt and was cut: got %d cached tokens and %d untold, want 2 and none", u.CachedTokens, u.EstimatedPromptTokens)
+			if reportsPrompt := s.operation == &message.Operation && mode != ""; reportsPrompt && behaviour == "cached=2,"+cut && (u.CachedTokens != 2 || u.EstimatedPromptTokens != 0) {
+				t.Errorf("a stream that reported its prompt and was cut: got %d cached tokens and %d estimated, want 2 and none", u.CachedTokens, u.EstimatedPromptTokens)
 			}
 		}
 	})
@@ -330,9 +330,9 @@ func TestACallWhoseCostNobodyKnowsIsRefused(t *testing.T) {
 				k.prices.Fail(errors.New("down"))
 			}
 			response, body := k.post(t, demoPath, demo)
-			var told struct{ Error struct{ Code string } }
-			_ = json.Unmarshal([]byte(body), &told) // an answer has none
-			got := told.Error.Code
+			var decoded struct{ Error struct{ Code string } }
+			_ = json.Unmarshal([]byte(body), &decoded) // an answer has none
+			got := decoded.Error.Code
 			if response.StatusCode == 200 {
 				got = response.Header.Get("X-Tollgate-Shadow")
 			}

@@ -40,12 +40,12 @@ func TestHeadersErrorAndUsageAgreeOnADebt(t *testing.T) {
 	minute := b.now().UTC().Truncate(time.Minute)
 	b.post(t, demoPath, demo) // uses 1,300 tokens, 1,000 more than the limit
 	answer, body := b.post(t, demoPath, demo)
-	var told refused
-	if err := json.Unmarshal([]byte(body), &told); err != nil {
+	var decoded refused
+	if err := json.Unmarshal([]byte(body), &decoded); err != nil {
 		t.Fatal(err)
 	}
 	paid := minute.Add(4 * time.Minute) // four minutes of 300 tokens pay the debt
-	if l := told.Error.Limits[0]; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
+	if l := decoded.Error.Limits[0]; answer.StatusCode != 429 || l.Owed != 1000 || l.Used != 1300 || !l.ResetAt.Equal(paid) {
 		t.Errorf("got %d %s, want 429 with 1300 used and 1000 owed until %s", answer.StatusCode, body, paid)
 	}
 	seconds, _ := waits(t, answer)

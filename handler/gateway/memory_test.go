@@ -74,11 +74,11 @@ func TestConcurrentCallsAreLimitedBySubscription(t *testing.T) {
 				return
 			}
 			text, _ := io.ReadAll(third.Body)
-			var told struct {
+			var decoded struct {
 				Error struct{ Code, Message, Type string }
 			}
-			if err := json.Unmarshal(text, &told); err != nil || third.StatusCode != http.StatusTooManyRequests || third.Header.Get("Retry-After") != "1" ||
-				told.Error.Code != "too_many_concurrent_calls" || !strings.Contains(told.Error.Message, "2 calls") {
+			if err := json.Unmarshal(text, &decoded); err != nil || third.StatusCode != http.StatusTooManyRequests || third.Header.Get("Retry-After") != "1" ||
+				decoded.Error.Code != "too_many_concurrent_calls" || !strings.Contains(decoded.Error.Message, "2 calls") {
 				t.Errorf("got %d %v %s, want 429 too_many_concurrent_calls that says 2 calls, with Retry-After 1", third.StatusCode, third.Header, text)
 			}
 		})

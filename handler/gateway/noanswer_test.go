@@ -94,8 +94,8 @@ func TestAThrottledModelIsA429AndOthersAreStillServed(t *testing.T) {
 		t.Errorf("at first: got %d %v %s, want upstream's own 429 with Retry-After 60", response.StatusCode, response.Header, body)
 	}
 	response, body := b.post(t, demoPath, plainBody)
-	var told struct{ Error struct{ Code string } }
-	if err := json.Unmarshal([]byte(body), &told); err != nil || response.StatusCode != 429 || told.Error.Code != "upstream_throttled" || response.Header.Get("Retry-After") == "" {
+	var decoded struct{ Error struct{ Code string } }
+	if err := json.Unmarshal([]byte(body), &decoded); err != nil || response.StatusCode != 429 || decoded.Error.Code != "upstream_throttled" || response.Header.Get("Retry-After") == "" {
 		t.Errorf("then: got %d %v %s, want 429 upstream_throttled with Retry-After", response.StatusCode, response.Header, body)
 	}
 	if response, body := b.post(t, demoPath, strings.Replace(plainBody, "DeepSeek-R1", "gpt-oss", 1)); response.StatusCode != 200 {

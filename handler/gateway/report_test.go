@@ -175,13 +175,13 @@ func TestTheGatewaysCountsEqualTheModelsUsage(t *testing.T) {
 			body := strings.Replace(demo, "{", fields, 1)
 			model.Behaviour = fakemodel.Behaviour{Completion: 60}
 			b.post(t, path, body)
-			told := reports.next()
+			reported := reports.next()
 			model.Behaviour.NoUsage = true
 			b.post(t, path, body)
 			counted := reports.next()
-			if told.Usage == nil || counted.Usage == nil || !told.Usage.Known || counted.Usage.Known ||
-				told.Usage.PromptTokens != counted.Usage.PromptTokens || told.Usage.CompletionTokens != counted.Usage.CompletionTokens || told.Estimate != told.Usage.PromptTokens {
-				t.Errorf("%s %s: got usage %+v with an estimate of %d from the endpoint and %+v from counting, want the same", path, fields, told.Usage, told.Estimate, counted.Usage)
+			if reported.Usage == nil || counted.Usage == nil || !reported.Usage.Known || counted.Usage.Known ||
+				reported.Usage.PromptTokens != counted.Usage.PromptTokens || reported.Usage.CompletionTokens != counted.Usage.CompletionTokens || reported.Estimate != reported.Usage.PromptTokens {
+				t.Errorf("%s %s: got usage %+v with an estimate of %d from the endpoint and %+v from counting, want the same", path, fields, reported.Usage, reported.Estimate, counted.Usage)
 			}
 		}
 	}

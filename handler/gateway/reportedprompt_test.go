@@ -46,8 +46,8 @@ func TestAStreamWithoutItsEndIsChargedThePromptThatItsStartReported(t *testing.T
 					t.Fatalf("got nothing charged, want the prompt")
 				}
 				prompt, least := reported.Usage.PromptTokens, billed-90 // its cap
-				told := !strings.Contains(behaviour, "no-usage")
-				if total := reported.Usage.Total(); total < billed || told && (prompt > billed || prompt < least) || !told && prompt < int64(len(manyWords)) {
+				reportsPrompt := !strings.Contains(behaviour, "no-usage")
+				if total := reported.Usage.Total(); total < billed || reportsPrompt && (prompt > billed || prompt < least) || !reportsPrompt && prompt < int64(len(manyWords)) {
 					t.Errorf("got %+v charged and %d billed, want the bill or more, and the prompt alone not more", reported.Usage, billed)
 				}
 				if cached := reported.Usage.CachedTokens; strings.HasPrefix(behaviour, "cached") && cached != 500 {
@@ -88,7 +88,7 @@ func TestAPromptReportedAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing
 	)
 	for name, test := range map[string]struct {
 		fields, blocks, usage string
-		told                  int64 // 0: the prompt is bounded
+		prompt                int64 // 0: the prompt is bounded
 	}{
 		"plain":             {"", "", usage, 123},
 		"an image":          {"", image, usage, 123},
@@ -120,8 +120,8 @@ func TestAPromptReportedAtTheStartIsNotTheChargeIfTheModelMayReadMore(t *testing
 			st := &operationFixture{fixture: b, sample: messageSample()}
 			st.fields = test.fields + `"messages":[{"role":"user","content":[` + test.blocks + `{"type":"text","text":"` + manyWords + `"}]}]`
 			st.readUntil(t, `"stream":true,`, "message_start")
-			if line := log.chat(t); test.told > 0 && line.Prompt != test.told || line.Prompt < int64(len(manyWords)) && test.told == 0 || line.Completion > 90 {
-				t.Errorf("%s, left: %t: got %+v, want a prompt of %d tokens, or if that is 0 its bytes or more; and a completion within its cap", name, leaves, line, test.told)
+			if line := log.chat(t); test.prompt > 0 && line.Prompt != test.prompt || line.Prompt < int64(len(manyWords)) && test.prompt == 0 || line.Completion > 90 {
+				t.Errorf("%s, left: %t: got %+v, want a prompt of %d tokens, or if that is 0 its bytes or more; and a completion within its cap", name, leaves, line, test.prompt)
 			}
 		}
 	}

@@ -52,17 +52,17 @@ func (b *fixture) setRules(t *testing.T, rules, groupLimits string) {
 func (b *fixture) limitsLeft(t *testing.T) map[string]string {
 	t.Helper()
 	response, body := b.get(t, "/usage")
-	var told struct {
+	var decoded struct {
 		Limits []struct {
 			Name, Tier, Group string
 			Minute, Quota     *struct{ Left json.RawMessage }
 		}
 	}
-	if err := json.Unmarshal([]byte(body), &told); response.StatusCode != 200 || err != nil {
+	if err := json.Unmarshal([]byte(body), &decoded); response.StatusCode != 200 || err != nil {
 		t.Fatalf("/usage: got %d %s, %v; want 200", response.StatusCode, body, err)
 	}
 	left := make(map[string]string)
-	for _, l := range told.Limits {
+	for _, l := range decoded.Limits {
 		if l.Group != "" {
 			l.Name = l.Group + "/" + l.Name
 		}
@@ -118,21 +118,21 @@ func TestARefusalLeavesNothingCharged(t *testing.T) {
 			}
 			before := b.limitsLeft(t)
 			response, body := b.post(t, demoPath, demo)
-			var told struct {
+			var decoded struct {
 				Error struct {
 					Code   string
 					Limits []struct{ Name, Group string }
 				}
 			}
-			if err := json.Unmarshal([]byte(body), &told); err != nil {
+			if err := json.Unmarshal([]byte(body), &decoded); err != nil {
 				t.Fatal(err)
 			}
 			var names []string
-			for _, l := range told.Error.Limits {
+			for _, l := range decoded.Error.Limits {
 				names = append(names, strings.TrimPrefix(l.Group+"/"+l.Name, "/"))
 			}
-			if got := response.Header.Get("X-Tollgate-Limit"); response.StatusCode != c.status || told.Error.Code != c.code || got != c.refusedBy || strings.Join(names, ", ") != c.refusedBy {
-				t.Errorf("got %d %s by %q, listed %q; want %d %s by %q", response.StatusCode, told.Error.Code, got, names, c.status, c.code, c.refusedBy)
+			if got := response.Header.Get("X-Tollgate-Limit"); response.StatusCode != c.status || decoded.Error.Code != c.code || got != c.refusedBy || strings.Join(names, ", ") != c.refusedBy {
+				t.Errorf("got %d %s by %q, listed %q; want %d %s by %q", response.StatusCode, decoded.Error.Code, got, names, c.status, c.code, c.refusedBy)
 			}
 			if retry := response.Header.Get("X-Should-Retry"); c.status != 429 && retry != "false" {
 				t.Errorf("x-should-retry: got %q, want false", retry)

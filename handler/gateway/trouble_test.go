@@ -68,11 +68,11 @@ func startLogged(t *testing.T, limits subscriptiontest.Limits, timeouts upstream
 // quota isn't reset soon after a call.
 func (b *fixture) spent(t *testing.T) int64 {
 	t.Helper()
-	var told struct{ Quota struct{ Used int64 } }
-	if _, body := b.get(t, "/usage"); json.Unmarshal([]byte(body), &told) != nil {
+	var decoded struct{ Quota struct{ Used int64 } }
+	if _, body := b.get(t, "/usage"); json.Unmarshal([]byte(body), &decoded) != nil {
 		t.Fatalf("/usage: got %s, want JSON with the quota's use", body)
 	}
-	return told.Quota.Used
+	return decoded.Quota.Used
 }
 
 // promptIn returns a body's prompt, and textOf a model's text, in tokens.

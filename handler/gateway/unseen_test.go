@@ -264,9 +264,9 @@ func TestAQueuedCallGetsTokensThatReadingOnGivesBack(t *testing.T) {
 	case <-time.After(100 * time.Millisecond): // the call waits, as it should
 	}
 	tell()
-	told := time.Now()
-	if code := <-status; code != 200 || time.Since(told) > 15*time.Second { // sooner than the next minute
-		t.Errorf("got status %d %s after the usage arrived, want 200 within 15 s", code, time.Since(told))
+	freedAt := time.Now()
+	if code := <-status; code != 200 || time.Since(freedAt) > 15*time.Second { // sooner than the next minute
+		t.Errorf("got status %d %s after the usage arrived, want 200 within 15 s", code, time.Since(freedAt))
 	}
 }
 

@@ -84,8 +84,8 @@ func TestALongPromptIsChargedExactlyThoughNotCountedBefore(t *testing.T) {
 		body, answer string
 		used         int64
 	}{
-		"usage told":    {longPrompt, usage, 7003},
-		"usage missing": {longPrompt, none, 5000 + promptOf(t) + 1},
+		"usage":         {longPrompt, usage, 7003},
+		"no usage":      {longPrompt, none, 5000 + promptOf(t) + 1},
 		"with an image": {image, usage, 7003},
 	} {
 		var b *fixture
