@@ -58,6 +58,7 @@ type growth struct {
 	done    chan struct{} // closed when granted later; nil if granted at once
 }
 
+// newBudget returns a budget of this many bytes; 0: no bound.
 func newBudget(size int64) *budget { return &budget{size: size, owners: make(map[string]int64)} }
 
 // allot returns an empty allotment.

@@ -6,8 +6,8 @@ import (
 	"github.com/rs/cors"
 )
 
-// preflightAge is how long a browser may remember a preflight's answer, in seconds:
-// the most that Chromium honours.
+// preflightAge is the time for which a browser may remember a preflight's answer, in
+// seconds: the most that Chromium honours.
 // Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Access-Control-Max-Age
 const preflightAge = 7200
 

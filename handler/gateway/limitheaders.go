@@ -16,6 +16,7 @@ var ratelimitTokens, ratelimitCalls = ratelimitNames("Tokens"), ratelimitNames("
 // A ratelimit names the three headers of a kind of limit.
 type ratelimit struct{ limit, remaining, reset string }
 
+// ratelimitNames returns the names for limits in tokens or requests.
 func ratelimitNames(of string) ratelimit {
 	return ratelimit{"X-Ratelimit-Limit-" + of, "X-Ratelimit-Remaining-" + of, "X-Ratelimit-Reset-" + of}
 }

@@ -225,6 +225,7 @@ func (c *choice) flush() {
 	c.held = c.held[:0]
 }
 
+// empty reports whether the model has written nothing.
 func (w *writtenText) empty() bool { return len(w.choices) == 0 }
 
 // count returns how many tokens were written.

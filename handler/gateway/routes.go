@@ -52,6 +52,7 @@ var ownRoutes = []route{
 // in them, longest first.
 var routes, patterns = allRoutes()
 
+// allRoutes makes routes and patterns from ownRoutes and all operations.
 func allRoutes() (byPattern map[string][]route, named []string) {
 	byPattern = make(map[string][]route)
 	add := func(r route) {

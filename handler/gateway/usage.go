@@ -77,7 +77,7 @@ type windowStatus struct {
 	ResetAt time.Time `json:"resetAt"`
 }
 
-// A minuteUsage is what was used in a minute.
+// A minuteUsage counts the usage of one minute.
 type minuteUsage struct {
 	Minute  time.Time `json:"minute"`
 	Running bool      `json:"running,omitempty"` // the minute is not over

@@ -34,12 +34,12 @@ type usageSpan struct {
 	back         time.Duration // one of spans
 }
 
-// spans are how far back a reading may go. A reading takes the shortest that covers
-// what was asked for.
+// spans are the lengths of time that a reading may cover, back from now. A reading takes
+// the shortest that covers the hours asked for.
 var spans = []time.Duration{defaultHours * time.Hour, 24 * time.Hour, maxHours * time.Hour}
 
 const (
-	// usageMaxAge is how long a reading is used: as long as a counter's own status.
+	// usageMaxAge is the age up to which a reading is used: that of a counter's standing.
 	usageMaxAge = 2 * time.Second
 	// maxUsageSpans is the most readings that are kept.
 	maxUsageSpans = 1000
