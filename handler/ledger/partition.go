@@ -160,7 +160,7 @@ func (k *upkeepRun) daysToClose(ctx context.Context, partition string, deleteBef
 		rows = append(rows, unclosed...)
 	}
 	for _, row := range rows {
-		days = append(days, row.Time().Truncate(day))
+		days = append(days, row.Time().Truncate(oneDay))
 	}
 	slices.SortFunc(days, time.Time.Compare)
 	return slices.Compact(days), nil
@@ -174,7 +174,7 @@ func (k *upkeepRun) closeDay(ctx context.Context, partition string, d time.Time)
 		if err != nil {
 			return nil, err
 		}
-		minutes, err := readMinutesAndHours(ctx, k.Store, partition, d, d.Add(day))
+		minutes, err := readMinutesAndHours(ctx, k.Store, partition, d, d.Add(oneDay))
 		return planClosing(stored, Join(minutes)), err
 	})
 }

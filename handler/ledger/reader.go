@@ -61,7 +61,7 @@ func firstKept(by Span, now time.Time) time.Time {
 }
 
 // firstHours returns the first day whose hours are certain to be kept.
-func firstHours(now time.Time) time.Time { return now.Truncate(day).Add(-KeepHours) }
+func firstHours(now time.Time) time.Time { return now.Truncate(oneDay).Add(-KeepHours) }
 
 // Subscription returns a subscription's usage by span and model. Minutes go back KeepMinutes,
 // hours KeepHours, days and months as far as days are kept.
@@ -112,7 +112,7 @@ func (r Reader) AllSubscriptions(ctx context.Context, from, to time.Time, by Spa
 	}
 	sums := newSums(by)
 	for usage, err := range eachDay(s.From, s.To, func(d time.Time) ([]Usage, error) {
-		rows, err := readMinutesAndHours(ctx, r.Store, DayPartition(d), latest(d, s.From), earliest(d.Add(day), s.To))
+		rows, err := readMinutesAndHours(ctx, r.Store, DayPartition(d), latest(d, s.From), earliest(d.Add(oneDay), s.To))
 		return Join(rows), err
 	}) {
 		if err != nil {
@@ -132,7 +132,7 @@ func (r Reader) Days(ctx context.Context, from, to time.Time, by Span) (Series, 
 	s := Series{From: by.Floor(from)}
 	s.To = latest(s.From, earliest(by.ceil(to), by.Next(now)))
 	sums := newSums(by)
-	written, err := r.addDays(ctx, sums, s.From, earliest(s.To, now), func(d time.Time) (string, string) { return FirstKey(Day, d), FirstKey(Day, d.Add(day)) })
+	written, err := r.addDays(ctx, sums, s.From, earliest(s.To, now), func(d time.Time) (string, string) { return FirstKey(Day, d), FirstKey(Day, d.Add(oneDay)) })
 	if err != nil {
 		return s, err
 	}
@@ -143,7 +143,7 @@ func (r Reader) Days(ctx context.Context, from, to time.Time, by Span) (Series, 
 // addDays adds the usage of the days in [from, to) to sums, reading a range of row keys of each
 // day. It returns when the running day was last written.
 func (r Reader) addDays(ctx context.Context, sums *sums, from, to time.Time, keys func(day time.Time) (from, to string)) (written time.Time, err error) {
-	today := time.Now().UTC().Truncate(day)
+	today := time.Now().UTC().Truncate(oneDay)
 	for usage, err := range eachDay(from, to, func(d time.Time) ([]Usage, error) {
 		first, end := keys(d)
 		rows, err := collect(r.Store.Rows(ctx, DayPartition(d), first, end))
@@ -178,7 +178,7 @@ func eachDay(from, to time.Time, read func(day time.Time) ([]Usage, error)) iter
 		var readers sync.WaitGroup
 		defer readers.Wait()
 		var ahead []chan result // of the days that are read, or being read, in order
-		next := from.Truncate(day)
+		next := from.Truncate(oneDay)
 		for {
 			for next.Before(to) && len(ahead) < maxConcurrent {
 				found, d := make(chan result, 1), next
@@ -186,7 +186,7 @@ func eachDay(from, to time.Time, read func(day time.Time) ([]Usage, error)) iter
 					usage, err := read(d)
 					found <- result{usage, err}
 				})
-				ahead, next = append(ahead, found), next.Add(day)
+				ahead, next = append(ahead, found), next.Add(oneDay)
 			}
 			if len(ahead) == 0 {
 				return

@@ -9,7 +9,7 @@ import (
 
 // DefaultRetention is how long days are kept by default: more than a year and a month, so
 // that a month can be compared with the same month of the year before.
-const DefaultRetention = 400 * day
+const DefaultRetention = 400 * oneDay
 
 // ParseRetention parses how long days are kept, written in whole days such as 400d. The empty
 // text means DefaultRetention. The error's text is advice for writing it.
@@ -22,5 +22,5 @@ func ParseRetention(text string) (time.Duration, error) {
 	if !ok || err != nil || n == 0 {
 		return 0, errors.New("use whole days, such as 400d, at least 1d and at most 16383d")
 	}
-	return time.Duration(n) * day, nil
+	return time.Duration(n) * oneDay, nil
 }

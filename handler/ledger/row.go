@@ -26,9 +26,9 @@ func (s Span) Length() time.Duration {
 	case Hour:
 		return time.Hour
 	case Month:
-		return 28 * day
+		return 28 * oneDay
 	}
-	return day
+	return oneDay
 }
 
 // A Key says which calls a row counts.

@@ -37,7 +37,7 @@ func (r *Report) add(other Report) {
 	r.Failed += other.Failed
 }
 
-const day = 24 * time.Hour
+const oneDay = 24 * time.Hour
 
 // maxConcurrent is the most partitions read or rolled up at once.
 const maxConcurrent = 8
@@ -60,9 +60,9 @@ type upkeepRun struct {
 // the rest.
 func (u Upkeep) Run(ctx context.Context) (Report, error) {
 	now := time.Now().UTC()
-	today := now.Truncate(day)
-	k := &upkeepRun{Upkeep: u, now: now, closeBefore: now.Add(-RollUpAfter).Truncate(day),
-		keepFrom: today.Add(-u.Retention.Truncate(day)), keepMinutesFrom: today.Add(-min(KeepHours, u.Retention).Truncate(day))}
+	today := now.Truncate(oneDay)
+	k := &upkeepRun{Upkeep: u, now: now, closeBefore: now.Add(-RollUpAfter).Truncate(oneDay),
+		keepFrom: today.Add(-u.Retention.Truncate(oneDay)), keepMinutesFrom: today.Add(-min(KeepHours, u.Retention).Truncate(oneDay))}
 	var err error
 	if k.unclosed, err = k.firstUnclosed(ctx); err != nil {
 		return k.report, err
@@ -77,7 +77,7 @@ func (u Upkeep) Run(ctx context.Context) (Report, error) {
 // firstUnclosed returns the day after the last day that is marked as closed, or the first day
 // that is kept.
 func (k *upkeepRun) firstUnclosed(ctx context.Context) (time.Time, error) {
-	last := k.closeBefore.Add(-day)
+	last := k.closeBefore.Add(-oneDay)
 	if marked, err := k.isMarked(ctx, last); marked || err != nil {
 		return k.closeBefore, err
 	}
@@ -92,7 +92,7 @@ func (k *upkeepRun) firstUnclosed(ctx context.Context) (time.Time, error) {
 	}
 	for _, d := range slices.Backward(days) {
 		if marked, err := k.isMarked(ctx, d); marked || err != nil {
-			return d.Add(day), err
+			return d.Add(oneDay), err
 		}
 	}
 	return k.keepFrom, nil
@@ -123,7 +123,7 @@ func (k *upkeepRun) subscriptions(ctx context.Context) error {
 	if err != nil || k.report.Failed > 0 || !k.unclosed.Before(k.closeBefore) {
 		return err
 	}
-	_, err = k.Store.Apply(ctx, []Change{{Row: closedMark(k.closeBefore.Add(-day))}})
+	_, err = k.Store.Apply(ctx, []Change{{Row: closedMark(k.closeBefore.Add(-oneDay))}})
 	if errors.Is(err, ErrConflict) { // another run marked it
 		return nil
 	}
@@ -132,7 +132,7 @@ func (k *upkeepRun) subscriptions(ctx context.Context) error {
 
 // headlines rolls up the headline rows of each day.
 func (k *upkeepRun) headlines(ctx context.Context) error {
-	first := earliest(k.keepMinutesFrom, k.unclosed).Add(-day)
+	first := earliest(k.keepMinutesFrom, k.unclosed).Add(-oneDay)
 	return k.eachPartition(ctx, func(yield func(string, error) bool) {
 		for partition, err := range k.Store.Partitions(ctx, DayPartition(first), dayPrefixEnd) {
 			if !yield(partition, err) {

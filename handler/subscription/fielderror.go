@@ -15,6 +15,6 @@ func (f *faults) check(ok bool, name, problem, fix string) {
 
 func (f *faults) err() error { return (*field.Faults)(f).Err() }
 
-func fieldError(name, problem, fix string) *FieldError {
+func newFieldError(name, problem, fix string) *FieldError {
 	return &FieldError{Field: name, Problem: problem, Fix: fix}
 }

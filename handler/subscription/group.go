@@ -69,11 +69,11 @@ func GroupChain(ctx context.Context, id string, read func(ctx context.Context, i
 	for id != "" {
 		for _, below := range chain {
 			if below.ID == id {
-				return nil, fieldError("parent", fmt.Sprintf("makes group %q its own ancestor", id), "use a group that isn't below it")
+				return nil, newFieldError("parent", fmt.Sprintf("makes group %q its own ancestor", id), "use a group that isn't below it")
 			}
 		}
 		if len(chain) == MaxDepth {
-			return nil, fieldError("parent", fmt.Sprintf("makes groups nest deeper than %d", MaxDepth), "use a group nearer the top")
+			return nil, newFieldError("parent", fmt.Sprintf("makes groups nest deeper than %d", MaxDepth), "use a group nearer the top")
 		}
 		g, err := read(ctx, id)
 		if err != nil {

@@ -20,25 +20,24 @@ import (
 // without a look-up. A double click selects the whole key, because its only separator is an
 // underscore.
 const (
-	keyPrefix   = "tg_"
 	keyRandom   = 32 // 190 bits
 	keyChecksum = 6  // holds any CRC-32
-	keyLength   = len(keyPrefix) + keyRandom + keyChecksum
+	keyLength   = len(KeyPrefix) + keyRandom + keyChecksum
 )
 
 // KeyPrefix begins every key. Redact any word that begins with it.
-const KeyPrefix = keyPrefix
+const KeyPrefix = "tg_"
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // NewKey returns a new random key. Show it once and store only its hash.
 func NewKey() string {
-	key := append(make([]byte, 0, keyLength), keyPrefix...)
-	for len(key) < len(keyPrefix)+keyRandom {
+	key := append(make([]byte, 0, keyLength), KeyPrefix...)
+	for len(key) < len(KeyPrefix)+keyRandom {
 		var random [keyRandom]byte
 		_, _ = rand.Read(random[:]) // never fails since Go 1.24
 		for _, b := range random {
-			if b < 248 && len(key) < len(keyPrefix)+keyRandom { // 248 is 4 × 62, so that all characters are equally likely
+			if b < 248 && len(key) < len(KeyPrefix)+keyRandom { // 248 is 4 × 62, so that all characters are equally likely
 				key = append(key, base62[b%62])
 			}
 		}
@@ -64,7 +63,7 @@ func checksum(text string) (digits [keyChecksum]byte) {
 
 // WellFormed reports whether key has a key's length, prefix and checksum.
 func WellFormed(key string) bool {
-	if len(key) != keyLength || !strings.HasPrefix(key, keyPrefix) {
+	if len(key) != keyLength || !strings.HasPrefix(key, KeyPrefix) {
 		return false
 	}
 	const body = keyLength - keyChecksum

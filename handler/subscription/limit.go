@@ -149,7 +149,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 		}
 		n, err := parseAmount(given.Unit, amount.text)
 		if err != nil {
-			return inLimit(given.Name, fieldError(amount.field, err.Error(), amountFix(given.Unit)))
+			return inLimit(given.Name, newFieldError(amount.field, err.Error(), amountFix(given.Unit)))
 		}
 		*amount.into = n
 	}
@@ -160,7 +160,7 @@ func (l *Limit) UnmarshalJSON(text []byte) error {
 // inLimit adds the limit's name to the field of a *FieldError.
 func inLimit(name string, err error) error {
 	if wrong, ok := err.(*FieldError); ok {
-		return fieldError(limitField(name, wrong.Field), wrong.Problem, wrong.Fix)
+		return newFieldError(limitField(name, wrong.Field), wrong.Problem, wrong.Fix)
 	}
 	return err
 }

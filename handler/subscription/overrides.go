@@ -105,14 +105,14 @@ func (o *LimitOverride) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	if name, given := removeField(fields, "name"); given && json.Unmarshal(name, &o.Name) != nil {
-		return fieldError(limitField("", "name"), "is not a string", "give the name of a limit of the tier")
+		return newFieldError(limitField("", "name"), "is not a string", "give the name of a limit of the tier")
 	}
 	if until, given := removeField(fields, "until"); given && json.Unmarshal(until, &o.Until) != nil {
-		return fieldError(limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end")
+		return newFieldError(limitField(o.Name, "until"), "is not a time", "use a time such as 2026-12-31T18:00:00Z, or leave it out for an override without an end")
 	}
 	for _, field := range unoverridable {
 		if _, given := removeField(fields, field); given {
-			return fieldError(limitField(o.Name, field), "can't be overridden", "leave it out, or add a limit to the tier")
+			return newFieldError(limitField(o.Name, field), "can't be overridden", "leave it out, or add a limit to the tier")
 		}
 	}
 	if len(fields) > 0 {
@@ -127,7 +127,7 @@ func decodeObject(field string, text json.RawMessage) (fields map[string]json.Ra
 		return nil, nil
 	}
 	if json.Unmarshal(text, &fields) != nil {
-		return nil, fieldError(field, "is not a JSON object", "use an object with the values to replace")
+		return nil, newFieldError(field, "is not a JSON object", "use an object with the values to replace")
 	}
 	return fields, nil
 }
@@ -148,7 +148,7 @@ func removeField(fields map[string]json.RawMessage, name string) (value json.Raw
 // inField adds an enclosing field to the path of a *FieldError, and its name to other errors.
 func inField(field string, err error) error {
 	if wrong, ok := errors.AsType[*FieldError](err); ok {
-		return fieldError(field+"."+wrong.Field, wrong.Problem, wrong.Fix)
+		return newFieldError(field+"."+wrong.Field, wrong.Problem, wrong.Fix)
 	}
 	return fmt.Errorf("%s %w", field, err)
 }
@@ -168,7 +168,7 @@ func (o Overrides) apply(r Rules, now time.Time) (after Rules, ended int64, err 
 		}
 		l := FindLimit(after.Limits, override.Name)
 		if l == nil {
-			return after, 0, fieldError("overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use "+namesOf(r.Limits))
+			return after, 0, newFieldError("overrides.limits", fmt.Sprintf("has %q, which is not a limit of the tier", override.Name), "use "+namesOf(r.Limits))
 		}
 		*l = l.clone()
 		if len(override.Values) == 0 {

@@ -116,5 +116,5 @@ func checkLimitCount(limits []OwnedLimit) error {
 	if len(limits) <= MaxCallLimits {
 		return nil
 	}
-	return fieldError("group", fmt.Sprintf("and tier together charge each call to %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits))
+	return newFieldError("group", fmt.Sprintf("and tier together charge each call to %d limits", len(limits)), fmt.Sprintf("have at most %d in the tier, the group and the groups above it", MaxCallLimits))
 }

@@ -92,7 +92,7 @@ func plural(n int, what string) string {
 func (r Registry) DeleteTier(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	tier, err := r.Tier(ctx, id)
 	if err == nil {
-		err = terms.check(tier.Version)
+		err = terms.checkVersion(tier.Version)
 	}
 	if err != nil {
 		return Deletion{}, err
@@ -125,7 +125,7 @@ func (r Registry) DeleteTier(ctx context.Context, id string, terms DeleteOptions
 func (r Registry) DeleteGroup(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	g, err := r.Group(ctx, id)
 	if err == nil {
-		err = terms.check(g.Version)
+		err = terms.checkVersion(g.Version)
 	}
 	if err != nil {
 		return Deletion{}, err
@@ -180,7 +180,7 @@ func (r Registry) moveMembers(ctx context.Context, g Group, members []Subscripti
 func (r Registry) DeleteSubscription(ctx context.Context, id string, terms DeleteOptions) (Deletion, error) {
 	s, err := r.find(ctx, id)
 	if err == nil {
-		err = terms.check(s.Version)
+		err = terms.checkVersion(s.Version)
 	}
 	if err != nil {
 		return Deletion{}, err
@@ -233,7 +233,7 @@ func idsOf(all []Subscription) (ids []string) {
 	return ids
 }
 
-func (t DeleteOptions) check(version int64) error {
+func (t DeleteOptions) checkVersion(version int64) error {
 	if t.Check == nil {
 		return nil
 	}

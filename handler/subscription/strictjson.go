@@ -46,7 +46,7 @@ func Decode(data []byte, into any) error {
 // same field twice, ignoring case: decoders disagree on which of the two counts. For a
 // repeated field the error is a *FieldError.
 func CheckJSON(data []byte) error {
-	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxDepth})
+	s := jsonscan.New(data, jsonscan.Options{MaxDepth: maxJSONDepth})
 	err := s.SkipDistinct(jsonscan.Keys{Fold: true})
 	if twice, ok := errors.AsType[*jsonscan.KeyError](err); ok {
 		return &FieldError{Field: twice.Key, Problem: "appears twice", Fix: "remove one of the two"}
@@ -57,8 +57,8 @@ func CheckJSON(data []byte) error {
 	return err
 }
 
-// maxDepth is the deepest nesting that encoding/json decodes.
-const maxDepth = 10000
+// maxJSONDepth is the deepest nesting that encoding/json decodes.
+const maxJSONDepth = 10000
 
 // jsonPath removes the Go names of embedded structs from encoding/json's path to a field, so
 // that only the document's own names remain. Those never begin with a capital letter.

@@ -77,7 +77,7 @@ func (f *faults) checkSharedCounter(tier Tier, l *Limit) {
 	if l.CounterKey.orDefault(Owner{Tier: tier.ID}).Has(SubscriptionPart) || l.Windows(0) == before.Windows(0) {
 		return
 	}
-	*f = append(*f, fieldError("overrides."+limitField(l.Name, "counterKey"), "has no {subscription}, so other subscriptions share the counters of the changed limit",
+	*f = append(*f, newFieldError("overrides."+limitField(l.Name, "counterKey"), "has no {subscription}, so other subscriptions share the counters of the changed limit",
 		"change the tier, or override counterKey with one that has {subscription}"))
 }
 

@@ -37,9 +37,9 @@ func (f *faults) checkLimits(limits []Limit) {
 		folded := strings.ToLower(l.Name)
 		switch other, twice := seen[folded]; {
 		case twice && other == l.Name:
-			*f = append(*f, fieldError(limitField(l.Name, "name"), "is used by two limits", "give each a name of its own"))
+			*f = append(*f, newFieldError(limitField(l.Name, "name"), "is used by two limits", "give each a name of its own"))
 		case twice:
-			*f = append(*f, fieldError(limitField(l.Name, "name"), fmt.Sprintf("differs from %q by case only", other), "give each a name of its own"))
+			*f = append(*f, newFieldError(limitField(l.Name, "name"), fmt.Sprintf("differs from %q by case only", other), "give each a name of its own"))
 		}
 		seen[folded] = l.Name
 		f.checkLimit(l)
@@ -52,7 +52,7 @@ func (f *faults) checkLimit(l *Limit) {
 	f.check(l.Name != "", in("name"), "is missing", "give the limit a name")
 	f.check(l.Name == "" || namePattern.MatchString(l.Name), in("name"), "is not a limit's name", "use 1 to 32 letters, digits, '_' and '-', beginning with a letter or digit")
 	if l.Unit == "" {
-		*f = append(*f, fieldError(in("unit"), "is missing", "use "+strings.Join(units, ", ")))
+		*f = append(*f, newFieldError(in("unit"), "is missing", "use "+strings.Join(units, ", ")))
 		return
 	}
 	f.checkOneOf(in("unit"), string(l.Unit), units...)

@@ -63,7 +63,7 @@ func (s *Store) Put(ctx context.Context, p price.Price) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return p.Version, s.put(ctx, row, expected)
+	return p.Version, s.putRow(ctx, row, expected)
 }
 
 // PutCurrency implements price.Store.
@@ -74,11 +74,11 @@ func (s *Store) PutCurrency(ctx context.Context, c price.Currency) (int64, error
 	if err != nil {
 		return 0, fmt.Errorf("encode the currency: %w", err)
 	}
-	return c.Version, s.put(ctx, row, expected)
+	return c.Version, s.putRow(ctx, row, expected)
 }
 
-// put inserts a row if expected is 0, or replaces the row if it has that version.
-func (s *Store) put(ctx context.Context, row []byte, expected int64) error {
+// putRow inserts a row if expected is 0, or replaces the row if it has that version.
+func (s *Store) putRow(ctx context.Context, row []byte, expected int64) error {
 	if expected == 0 {
 		return s.rows.Insert(ctx, row)
 	}
