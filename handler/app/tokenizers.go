@@ -2,15 +2,21 @@ package app
 
 import (
 	"log/slog"
+	"time"
 
 	"tollgate/handler/charge"
 	"tollgate/handler/tokens"
 	"tollgate/handler/upstream"
 )
 
-// loadTokenizers loads the models' vocabularies in the background, so that few calls
-// wait for them: one after the other, to leave a core to the first calls. It logs a
-// warning for each model whose encoding is unknown.
+// loadAfter is how long after the start the vocabularies are loaded. An instance is
+// started for calls that are waiting: loading, which takes up to 30 ms of both cores, would
+// delay them, and most are admitted without a count.
+const loadAfter = 200 * time.Millisecond
+
+// loadTokenizers loads the models' vocabularies in the background, one after the other,
+// so that few calls wait for them. It logs a warning for each model whose encoding is
+// unknown.
 func loadTokenizers(models []string, client *upstream.Client, log *slog.Logger) {
 	var encodings []*tokens.Encoding
 	for _, model := range models {
@@ -24,9 +30,9 @@ func loadTokenizers(models []string, client *upstream.Client, log *slog.Logger) 
 			encodings = append(encodings, family.Encoding)
 		}
 	}
-	go func() {
+	time.AfterFunc(loadAfter, func() {
 		for _, e := range encodings {
 			e.Load()
 		}
-	}()
+	})
 }

@@ -176,7 +176,9 @@ const (
 // Compared with upstream's usage, the counts show whether a model's template has
 // changed.
 func (g *Gateway) sampleEstimate(c *call) {
-	if c.hold.uncounted > 0 && c.hold.uncounted <= maxSample && c.charge.fromUpstream && (g.uncountedCalls.Add(1)-1)%sampleEvery == 0 {
+	if c.hold.uncounted > 0 && c.hold.uncounted <= maxSample && c.charge.fromUpstream &&
+		c.prompt.family.Encoding.Loaded() && // just after the start, loading would delay other calls
+		(g.uncountedCalls.Add(1)-1)%sampleEvery == 0 {
 		_ = c.estimatePrompt()
 	}
 }
