@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"tollgate/handler/gateway"
 	"tollgate/handler/limit"
+	"tollgate/handler/price"
 	"tollgate/handler/subscription"
 	"tollgate/handler/subscription/subscriptiontest"
 	"tollgate/handler/upstream"
@@ -142,6 +144,36 @@ func TestLeavingDuringAuthenticationIsNotARefusal(t *testing.T) {
 		leave()
 	}()
 	request := b.newRequest(ctx, t, http.MethodGet, "/usage", nil)
+	if _, err := http.DefaultClient.Do(request); err == nil {
+		t.Error("got an answer, want the call to end with its caller")
+	}
+	if c := reports.next(); c.Outcome != "client_closed" || c.Refused || c.Status != 499 {
+		t.Errorf("got %q reported, %d, refused %t; want client_closed, 499, false", c.Outcome, c.Status, c.Refused)
+	}
+}
+
+// slowPrices can't be read before their caller leaves.
+type slowPrices struct{ asked chan struct{} }
+
+func (p slowPrices) Quote(ctx context.Context, _ string, _ []string, _ time.Time) (price.Quote, error) {
+	close(p.asked)
+	<-ctx.Done()
+	return price.Quote{}, fmt.Errorf("%w: %w", price.ErrUnavailable, ctx.Err())
+}
+
+func (p slowPrices) Currency(context.Context) (string, error) { return "", nil }
+
+func TestLeavingWhilePricesAreReadIsNotAnOutageOfThePrices(t *testing.T) {
+	prices, reports := slowPrices{make(chan struct{})}, &callReports{more: make(chan struct{}, 1)}
+	b := start(t, subscriptiontest.Limits{}, answer(wholeAnswer), func(c *gateway.Config) { c.Prices, c.Telemetry = prices, reports })
+	b.setRules(t, budgetRules("prompt", limit.Nano), "")
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	go func() {
+		<-prices.asked
+		leave()
+	}()
+	request := b.newRequest(ctx, t, http.MethodPost, demoPath, strings.NewReader(demo))
 	if _, err := http.DefaultClient.Do(request); err == nil {
 		t.Error("got an answer, want the call to end with its caller")
 	}

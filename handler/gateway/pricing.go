@@ -44,6 +44,9 @@ func (g *Gateway) setPrice(c *call) error {
 	if g.config.Prices != nil {
 		c.price.quote, err = g.config.Prices.Quote(c.r.Context(), c.model, c.price.endpoints, c.started)
 	}
+	if err != nil && c.r.Context().Err() != nil { // the caller left while the prices were being read
+		return clientClosed(err)
+	}
 	c.price.known = err == nil
 	inCost := func(l callLimit) bool { return l.Unit == limit.Cost }
 	if !slices.ContainsFunc(c.hold.limits, inCost) {
