@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"tollgate/handler/subscription/subscriptiontest"
@@ -51,4 +52,31 @@ func TestAFirstCallWaitsForTheVocabularyOnlyIfItsBoundDoesNotFit(t *testing.T) {
 			t.Errorf("%d tokens a minute: got %d tokens used, want 5010", call.perMinute, used)
 		}
 	}
+}
+
+// Bounds are several times what prompts cost, so calls that hold them at the same time would
+// refuse others that fit.
+func TestFirstCallsThatFitTogetherAreAllAdmitted(t *testing.T) {
+	if !inFreshProcess(t) {
+		return
+	}
+	const calls = 8
+	var decided sync.WaitGroup // each call at the endpoint, or refused
+	decided.Add(calls)
+	b := start(t, subscriptiontest.Limits{TokensPerMinute: 60_000}, func(w http.ResponseWriter, _ *http.Request) {
+		decided.Done()
+		decided.Wait()
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":5000,"completion_tokens":10,"total_tokens":5010}}`)
+	})
+	var ended sync.WaitGroup
+	for range calls {
+		ended.Go(func() {
+			if response, body := b.post(t, demoPath, longPrompt); response.StatusCode != http.StatusOK {
+				decided.Done()
+				t.Errorf("one of %d calls of 5000 tokens each under a limit of 60,000: got %d %s, want 200", calls, response.StatusCode, body)
+			}
+		})
+	}
+	ended.Wait()
 }

@@ -117,17 +117,23 @@ const (
 // Counting is the most expensive part of a call, and is then done only if upstream's
 // answer lacks its usage.
 //
-// While the vocabulary is still being loaded, just after the start, limits that this
-// instance knows nothing of yet are no obstacle: if one refuses the bound, the call waits
-// for the vocabulary and is counted.
+// While the vocabulary is still being loaded, just after the start, it reads the counters
+// that this instance knows nothing of yet, which takes less time than waiting for the
+// vocabulary.
 func (g *Gateway) takeSizeBound(c *call) bool {
 	size := c.sizeBound()
 	if size < longPrompt || c.grant.Tier.Shadow {
 		return false
 	}
 	standings, all := g.knownStandings(c.hold.limits)
-	if !all && c.prompt.family.Encoding.Loaded() {
-		return false
+	if !all {
+		if c.prompt.family.Encoding.Loaded() {
+			return false
+		}
+		var err error
+		if standings, err = g.standings(c, c.hold.limits); err != nil {
+			return false
+		}
 	}
 	prompt, predicted := c.hold.prompt, c.hold.prediction
 	if !c.reservesAll() {
