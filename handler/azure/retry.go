@@ -27,9 +27,9 @@ func Retry(ctx context.Context, pauses []time.Duration, operation func() error) 
 	return lost, operation()
 }
 
-// ReadPage reads the next page of entities: the one at which options continue. It uses Retry.
+// readPage reads the next page of entities: the one at which options continue. It uses Retry.
 // The SDK's pager is unusable after a failure, so each attempt makes a new one.
-func ReadPage(ctx context.Context, client *aztables.Client, options *aztables.ListEntitiesOptions, pauses []time.Duration) (page aztables.ListEntitiesResponse, err error) {
+func readPage(ctx context.Context, client *aztables.Client, options *aztables.ListEntitiesOptions, pauses []time.Duration) (page aztables.ListEntitiesResponse, err error) {
 	_, err = Retry(ctx, pauses, func() (err error) {
 		page, err = client.NewListEntitiesPager(options).NextPage(ctx)
 		return err

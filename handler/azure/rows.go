@@ -116,7 +116,7 @@ func List(ctx context.Context, client *aztables.Client, options *aztables.ListEn
 	return func(yield func([]byte, error) bool) {
 		next := *options
 		for {
-			page, err := ReadPage(ctx, client, &next, pauses)
+			page, err := readPage(ctx, client, &next, pauses)
 			if HasCode(err, aztables.TableNotFound) {
 				return
 			}

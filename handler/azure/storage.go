@@ -2,7 +2,7 @@
 //
 // For Table Storage, Open returns a client of the account that the AzureWebJobsStorage settings
 // name. HasCode and Explain read its errors: which answer the service gave, and what may be
-// shown. Retry and Hedge repeat requests that got no answer; Insert, ReadPage and Columns save
+// shown. Retry and Hedge repeat requests that got no answer; Insert, List and Columns save
 // code around the SDK's own functions. For every service there are Credential and
 // BearerTokens, RetryAfter, IsLoopback and IsUnresolvedReference.
 //

@@ -19,9 +19,10 @@ var _ counter.Lister = (*Store)(nil)
 // List implements counter.Lister.
 func (s *Store) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 	return func(yield func(counter.Entry, error) bool) {
-		for entity, err := range s.entities(ctx) {
+		filter := "RowKey eq '" + rowKey + "'"
+		for entity, err := range azure.List(ctx, s.client, &aztables.ListEntitiesOptions{Filter: &filter}, pagePauses) {
 			if err != nil {
-				yield(counter.Entry{}, err)
+				yield(counter.Entry{}, translate("list counters", err))
 				return
 			}
 			if !yield(entryOf(entity)) {
@@ -34,31 +35,6 @@ func (s *Store) List(ctx context.Context) iter.Seq2[counter.Entry, error] {
 // pagePauses are the pauses before a page that the service could not deliver is requested
 // again: a long list should not fail because of one busy moment.
 var pagePauses = []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
-
-// entities yields the entities of all counters. A missing table has none.
-func (s *Store) entities(ctx context.Context) iter.Seq2[[]byte, error] {
-	filter := "RowKey eq '" + rowKey + "'"
-	options := &aztables.ListEntitiesOptions{Filter: &filter}
-	return func(yield func([]byte, error) bool) {
-		for more := true; more; {
-			page, err := azure.ReadPage(ctx, s.client, options, pagePauses)
-			if azure.HasCode(err, aztables.TableNotFound) {
-				return
-			}
-			if err != nil {
-				yield(nil, translate("list counters", err))
-				return
-			}
-			for _, entity := range page.Entities {
-				if !yield(entity, nil) {
-					return
-				}
-			}
-			options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
-			more = options.NextPartitionKey != nil && *options.NextPartitionKey != ""
-		}
-	}
-}
 
 // entryOf decodes a listed entity, which includes its key and ETag.
 func entryOf(entity []byte) (counter.Entry, error) {

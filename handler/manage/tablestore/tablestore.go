@@ -118,29 +118,20 @@ func (s *Store) Events(ctx context.Context, target, after string, limit int) (ev
 	}
 	top := int32(min(limit+1, 1000))
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Top: &top}
-	for {
-		page, err := azure.ReadPage(ctx, s.client, options, retryPauses)
-		if azure.HasCode(err, aztables.TableNotFound) {
-			return nil, "", nil
-		}
+	for text, err := range azure.List(ctx, s.client, options, retryPauses) {
 		if err != nil {
 			return nil, "", azure.Explain("list the audit", err)
 		}
-		for _, text := range page.Entities {
-			if len(events) == limit {
-				return events, events[limit-1].ID, nil
-			}
-			var row columns
-			if err := json.Unmarshal(text, &row); err != nil {
-				return nil, "", errors.New("list the audit: a row was edited and can't be read")
-			}
-			events = append(events, row.event())
+		if len(events) == limit {
+			return events, events[limit-1].ID, nil
 		}
-		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
-		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
-			return events, "", nil
+		var row columns
+		if err := json.Unmarshal(text, &row); err != nil {
+			return nil, "", errors.New("list the audit: a row was edited and can't be read")
 		}
+		events = append(events, row.event())
 	}
+	return events, "", nil
 }
 
 // Probe writes and deletes a row, to test the access that changes need, and returns the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/data/aztables"
@@ -21,46 +22,45 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time) (deleted int, 
 	filter := fmt.Sprintf("PartitionKey lt '%s'", prefix(periodOf(now.Add(-stored.Retention-skew))))
 	only := "PartitionKey,RowKey"
 	options := &aztables.ListEntitiesOptions{Filter: &filter, Select: &only}
-	for {
-		page, err := azure.ReadPage(ctx, s.client, options, retryPauses)
-		if azure.HasCode(err, aztables.TableNotFound) {
-			return deleted, nil
-		}
+	for batch, err := range batches(azure.List(ctx, s.client, options, retryPauses)) {
 		if err != nil {
 			return deleted, azure.Explain("list expired responses", err)
 		}
-		for batch := range batches(page.Entities) {
-			n, err := s.delete(ctx, batch)
-			if deleted += n; err != nil {
-				return deleted, err
-			}
-		}
-		options.NextPartitionKey, options.NextRowKey = page.NextPartitionKey, page.NextRowKey
-		if options.NextPartitionKey == nil || *options.NextPartitionKey == "" {
-			return deleted, nil
+		n, err := s.delete(ctx, batch)
+		if deleted += n; err != nil {
+			return deleted, err
 		}
 	}
+	return deleted, nil
 }
 
-// batches yields sorted rows by partition, at most maxBatch at a time.
-func batches(rows [][]byte) func(yield func([]aztables.Entity) bool) {
-	return func(yield func([]aztables.Entity) bool) {
+// batches yields sorted rows by partition, at most maxBatch at a time. After an error of
+// rows, it yields the rows before it, and then the error.
+func batches(rows iter.Seq2[[]byte, error]) iter.Seq2[[]aztables.Entity, error] {
+	return func(yield func([]aztables.Entity, error) bool) {
 		var batch []aztables.Entity
-		for _, text := range rows {
+		var failed error
+		for text, err := range rows {
 			var row aztables.Entity
+			if failed = err; failed != nil {
+				break
+			}
 			if json.Unmarshal(text, &row) != nil {
 				continue // the service's own keys always decode
 			}
 			if len(batch) == maxBatch || len(batch) > 0 && batch[0].PartitionKey != row.PartitionKey {
-				if !yield(batch) {
+				if !yield(batch, nil) {
 					return
 				}
 				batch = nil
 			}
 			batch = append(batch, row)
 		}
-		if len(batch) > 0 {
-			yield(batch)
+		if len(batch) > 0 && !yield(batch, nil) {
+			return
+		}
+		if failed != nil {
+			yield(nil, failed)
 		}
 	}
 }
