@@ -104,7 +104,7 @@ test-host: node ## run the tests under a Functions host, FUNC
 	go test -count=1 ./handler/e2e/host
 
 # The targets that CI runs; for others set FUZZ=package:target.
-FUZZ := ./handler/operation/chat:FuzzStream ./handler/operation/response:FuzzStream ./handler/operation/response:FuzzRequest ./handler/upstream:FuzzRelayIdentity ./handler/operation/chat:FuzzRequest \
+FUZZ := ./handler/operation/chat:FuzzStream ./handler/operation/chat:FuzzFrame ./handler/operation/response:FuzzStream ./handler/operation/response:FuzzRequest ./handler/upstream:FuzzRelayIdentity ./handler/operation/chat:FuzzRequest \
 	./handler/subscription:FuzzWellFormed ./handler/counter/tablestore:FuzzEntity ./handler/config:FuzzConfiguration \
 	./handler/jsonscan:FuzzScanner ./handler/jsonscan:FuzzString
 FUZZTIME ?= 3600

@@ -44,6 +44,11 @@ type payload struct {
 	listed  bool // choices is a list
 	written bool // it holds text
 	failed  bool // it holds an error
+
+	texts      int   // strings of text passed on
+	textAt     int   // where the last of them begins, after its quote, in the data
+	textEnd    int   // where it ends, before its quote
+	textChoice int64 // the choice that it is of
 }
 
 // choiceState is the state of one choice.
@@ -268,12 +273,14 @@ func (p *payload) emit(choice int64) error {
 
 // emitString passes a string to p.text.
 func (p *payload) emitString(choice int64) error {
+	start := p.Pos() + 1
 	text, scratch, err := lax.Text(&p.Scanner, p.scratch)
 	p.scratch = scratch
 	if len(text) == 0 {
 		return err
 	}
 	p.written = true
+	p.texts, p.textAt, p.textEnd, p.textChoice = p.texts+1, start, p.Pos()-1, choice
 	if p.text != nil {
 		p.text(choice, text)
 	}

@@ -21,7 +21,8 @@ type Stream struct {
 
 	written bool
 	choices choices
-	payload payload
+	payload payload // of the last event
+	frame   frame   // of the last event
 	long    sse.LongEvent
 }
 
@@ -75,9 +76,17 @@ func (s *Stream) piece(piece []byte) operation.Kind {
 // written whether text of it has been passed on already.
 func (s *Stream) chunk(data []byte, failure, written bool) operation.Kind {
 	p := &s.payload
-	*p = payload{Scanner: jsonscan.New(data, lax.Options), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
-	if p.read() != nil {
-		s.Unread++
+	if text := s.frame.textOf(data); text != nil && !failure && !written { // p is what reading data would make of it
+		if s.Text != nil {
+			s.Text(p.textChoice, text)
+		}
+	} else {
+		*p = payload{Scanner: jsonscan.New(data, lax.Options), text: s.Text, scratch: p.scratch, choices: p.choices[:0], written: written}
+		err := p.read()
+		if err != nil {
+			s.Unread++
+		}
+		s.frame.set(data, p, err == nil && !failure && !written)
 	}
 	s.written = s.written || p.written
 	s.Stale = s.Stale || p.written && s.Report == operation.UsageGood
