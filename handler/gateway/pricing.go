@@ -37,7 +37,7 @@ const (
 
 // setPrice looks up the call's price. If a limit in cost applies, it refuses a call whose
 // model has no price, or an incomplete one that no operator has accepted, and a call that
-// asks for a service tier which the price doesn't cover; a limit in shadow lets the call
+// asks for dearer tokens which the price doesn't cover; a limit in shadow lets the call
 // pass. A call that costs nothing is charged to no limit in cost.
 func (g *Gateway) setPrice(c *call) error {
 	err := price.ErrUnpriced
@@ -90,20 +90,25 @@ func (c *call) priceProblem(err error) *problem {
 			message: fmt.Sprintf("The price of the model %s leaves out %s, and this subscription has a limit in money. An operator can accept that with: tollgate price set %s --accept-partial",
 				c.model, strings.Join(c.price.quote.Unaccepted, ", "), c.model)}
 	}
-	return c.serviceTierProblem()
+	return c.dearerProblem()
 }
 
-// serviceTierProblem returns the refusal of a call that asks for a service tier whose tokens
-// may cost more than the model's price says; nil if the price covers it.
-func (c *call) serviceTierProblem() *problem {
-	tier := c.request.Envelope().ServiceTier
-	if tier == "" || c.price.quote.CoversServiceTier(tier) {
+// dearerProblem returns the refusal of a call that asks for tokens which may cost more than
+// the model's price says; nil if the price covers them.
+func (c *call) dearerProblem() *problem {
+	var missing []string
+	for _, field := range c.request.Envelope().Dearer {
+		if !c.price.quote.Covers(field.Name, field.Priority) {
+			missing = append(missing, field.Name)
+		}
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	partial := append(slices.Clone(c.price.quote.Accepted), price.ServiceTierField) // the command replaces what there is
-	return &problem{status: http.StatusForbidden, code: codeIncomplete, kind: kindRequest, param: price.ServiceTierField,
-		message: fmt.Sprintf("The call asks for a service_tier that may cost more than the price of the model %s says, and this subscription has a limit in money. Leave it out, or send \"default\". An operator can have such calls counted by that price with: tollgate price set %s --partial %s --accept-partial",
-			c.model, c.model, strings.Join(partial, ","))}
+	partial := slices.Concat(c.price.quote.Accepted, missing) // the command replaces what there is
+	return &problem{status: http.StatusForbidden, code: codeIncomplete, kind: kindRequest, param: missing[0],
+		message: fmt.Sprintf("The call's %s asks for tokens that may cost more than the price of the model %s, and this subscription has a limit in money. Leave it out. An operator can have such calls counted by that price with: tollgate price set %s --partial %s --accept-partial",
+			missing[0], c.model, c.model, strings.Join(partial, ","))}
 }
 
 // cost returns what usage costs at the endpoint that served the call; 0 without a price.

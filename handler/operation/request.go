@@ -42,10 +42,9 @@ type Envelope struct {
 	// Raw reports whether the model reads the prompt's texts as they are, without a chat
 	// template around them.
 	Raw bool
-	// ServiceTier is the service tier that the call asks its endpoint for:
-	// ServiceTierPriority, ServiceTierOther, or empty if its tokens never cost more than
-	// the normal rates.
-	ServiceTier string
+	// Dearer lists the fields whose values ask for tokens that may cost more than the
+	// normal rates, in the body's order.
+	Dearer []DearerField
 	// Stored describes the stored content that the call uses or creates.
 	Stored Stored
 	// Completions is the number of completions that the model writes, including those
@@ -53,11 +52,13 @@ type Envelope struct {
 	Completions int64
 }
 
-// The service tiers whose tokens may cost more than the normal rates.
-const (
-	ServiceTierPriority = "priority"
-	ServiceTierOther    = "other" // any other that may
-)
+// A DearerField is a field whose value asks for tokens that may cost more than the normal
+// rates.
+type DearerField struct {
+	Name string
+	// Priority reports whether the field is service_tier, with the value priority.
+	Priority bool
+}
 
 // Stored describes the stored content that a call uses or creates. An endpoint stores
 // it for its account, which all callers of the gateway share.

@@ -93,15 +93,12 @@ func (q Quote) MaxCost(prompt, completion int64) int64 {
 	return uint128{}.plus(prompt, q.rates.dearestPrompt()).plus(completion, q.rates.completion).nano(q.dearest)
 }
 
-// ServiceTierField is the name in Price.Partial of the rates of dearer service tiers.
-const ServiceTierField = "service_tier"
-
-// CoversServiceTier reports whether an operator has accepted that calls of a dearer service
-// tier count by the rates: of any tier as service_tier, of the tier priority also by a name
-// that ends in _priority, as LiteLLM's list has them.
-func (q Quote) CoversServiceTier(tier string) bool {
+// Covers reports whether an operator has accepted that calls count by the rates although a
+// field of theirs asks for dearer tokens: by the field's name or, if priority is set, which
+// means the service tier of that name, by one that ends in _priority, as in LiteLLM's list.
+func (q Quote) Covers(field string, priority bool) bool {
 	return slices.ContainsFunc(q.Accepted, func(name string) bool {
-		return name == ServiceTierField || tier == "priority" && strings.HasSuffix(name, "_priority")
+		return name == field || priority && strings.HasSuffix(name, "_priority")
 	})
 }
 

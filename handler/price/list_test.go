@@ -89,9 +89,9 @@ func TestADearerTierOfServiceIsCoveredWhereAnOperatorAcceptedThatItCostsMore(t *
 		p := since("2026-11-01", cheap("1"))
 		p.Partial, p.AcceptPartial = c.partial, c.accepted
 		q := quote(t, p)
-		for tier, want := range map[string]bool{"priority": c.priority, "other": c.other} {
-			if got := q.CoversServiceTier(tier); got != want {
-				t.Errorf("%s, tier %s: got %t, want %t", name, tier, got, want)
+		for priority, want := range map[bool]bool{true: c.priority, false: c.other} {
+			if got := q.Covers("service_tier", priority); got != want {
+				t.Errorf("%s, priority %t: got %t, want %t", name, priority, got, want)
 			}
 		}
 	}

@@ -22,8 +22,8 @@ type Request struct {
 	// tokens. They are nil if absent, null or 0, which servers of DeepSeek's models
 	// take for no cap.
 	MaxTokens, MaxCompletionTokens *int64
-	// ServiceTier is as in operation.Envelope.
-	ServiceTier string
+	// Dearer is as in operation.Envelope.
+	Dearer []operation.DearerField
 	// DataSources asks Azure to answer from the caller's own data. Azure refuses such
 	// a call if it has stream_options.
 	DataSources bool
@@ -98,7 +98,7 @@ func (r *Request) field(s *jsonscan.Scanner, key []byte) (err error) {
 	case "max_completion_tokens":
 		r.MaxCompletionTokens, r.at.maxCompletion, err = readCap(s, "max_completion_tokens")
 	case "service_tier":
-		r.ServiceTier, err = fields.ServiceTier(s)
+		r.Dearer, err = fields.AppendServiceTier(r.Dearer, s)
 	case "data_sources", "dataSources":
 		if r.DataSources = !s.Literal("null"); r.DataSources {
 			err = s.Skip()
@@ -146,7 +146,7 @@ func readCap(s *jsonscan.Scanner, field string) (*int64, fields.Span, error) {
 // Envelope implements operation.Request.
 func (r *Request) Envelope() operation.Envelope {
 	return operation.Envelope{
-		Model: r.Model, Stream: r.Stream, Completions: r.N, ServiceTier: r.ServiceTier,
+		Model: r.Model, Stream: r.Stream, Completions: r.N, Dearer: r.Dearer,
 		UsageOnRequest: r.Stream && !r.Usage.Include && !r.DataSources,
 	}
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,18 +54,20 @@ func TestParseReadsNullAsAbsent(t *testing.T) {
 }
 
 func TestTheEnvelopeHasATierOfServiceThatMayBeDearer(t *testing.T) {
-	for fields, want := range map[string]string{
-		`"n":1`: "", `"service_tier":null`: "", `"service_tier":"auto"`: "", `"service_tier":"default"`: "", `"service_tier":"flex"`: "",
-		`"service_tier":"priority"`: operation.ServiceTierPriority, `"service\u005ftier":"priority"`: operation.ServiceTierPriority,
-		`"service_tier":"scale"`: operation.ServiceTierOther, `"service_tier":"canary"`: operation.ServiceTierOther,
-		`"metadata":{"service_tier":"priority"}`: "",
+	priority := []operation.DearerField{{Name: "service_tier", Priority: true}}
+	other := []operation.DearerField{{Name: "service_tier"}}
+	for fields, want := range map[string][]operation.DearerField{
+		`"n":1`: nil, `"service_tier":null`: nil, `"service_tier":"auto"`: nil, `"service_tier":"default"`: nil, `"service_tier":"flex"`: nil,
+		`"service_tier":"priority"`: priority, `"service\u005ftier":"priority"`: priority,
+		`"service_tier":"scale"`: other, `"service_tier":"canary"`: other,
+		`"metadata":{"service_tier":"priority"}`: nil,
 	} {
 		r := mustParse(t, with(fields))
-		if got := r.Envelope().ServiceTier; got != want {
-			t.Errorf("%s: got %q, want %q", fields, got, want)
+		if got := r.Envelope().Dearer; !slices.Equal(got, want) {
+			t.Errorf("%s: got %+v, want %+v", fields, got, want)
 		}
-		if got := r.WithoutBody().Envelope().ServiceTier; got != want {
-			t.Errorf("%s, without the body: got %q, want %q", fields, got, want)
+		if got := r.WithoutBody().Envelope().Dearer; !slices.Equal(got, want) {
+			t.Errorf("%s, without the body: got %+v, want %+v", fields, got, want)
 		}
 	}
 }

@@ -18,6 +18,8 @@ type request struct {
 	// cap is the caller's max_tokens: nil if it is absent or null. With 0 the model writes
 	// nothing, but still reads the prompt, which is billed.
 	cap *int64
+	// dearer lists the fields that ask for dearer tokens.
+	dearer []operation.DearerField
 	// hasMessages reports whether there is at least one message.
 	hasMessages bool
 
@@ -29,6 +31,7 @@ type request struct {
 // topLevel are the fields of a call that parse reads.
 var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"model": true, "messages": true, "system": true, "tools": true, "stream": true, "max_tokens": true, "fallbacks": true,
+	"service_tier": true, "speed": true, "inference_geo": true,
 }}
 
 // inMessages are the fields, at any depth of a message or the system prompt, whose text is
@@ -36,6 +39,16 @@ var topLevel = jsonscan.Keys{Fold: true, Known: map[string]bool{
 var inMessages = jsonscan.Keys{Fold: true, Known: map[string]bool{
 	"role": true, "content": true, "type": true, "text": true, "thinking": true, "source": true,
 }}
+
+// normal are the values of fields that ask for tokens at the normal rates.
+// Sources: https://platform.claude.com/docs/en/api/messages/create,
+// https://platform.claude.com/docs/en/build-with-claude/fast-mode and
+// https://platform.claude.com/docs/en/build-with-claude/data-residency
+var normal = map[string][]string{
+	"service_tier":  {"standard_only", "auto"},
+	"speed":         {"standard"},
+	"inference_geo": {"global"},
+}
 
 // parse reads a call's body. It refuses a body that two readers could understand
 // differently, and one that would have any other model answer than the call names.
@@ -71,6 +84,8 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 		err = readTools(s)
 	case "fallbacks":
 		err = readFallbacks(s)
+	case "service_tier", "speed", "inference_geo":
+		r.dearer, err = fields.AppendDearer(r.dearer, s, string(key), normal[string(key)]...)
 	default:
 		err = s.Skip()
 	}
@@ -129,7 +144,7 @@ func readFallbacks(s *jsonscan.Scanner) error {
 
 // Envelope implements operation.Request.
 func (r *request) Envelope() operation.Envelope {
-	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1}
+	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1, Dearer: r.dearer}
 }
 
 // Caps implements operation.Request. The cap includes the thinking. A cap of 0, which only

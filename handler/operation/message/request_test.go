@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -38,9 +39,14 @@ func TestParseReadsModelStreamAndCap(t *testing.T) {
 		with(`"max_tokens":0`):                  {operation.Envelope{Model: "m", Completions: 1}, 1},
 		with(`"system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"Model":{},"model":{}}}}]`): {operation.Envelope{Model: "m", Completions: 1}, 0},
 		with(`"fallbacks":[]`): {operation.Envelope{Model: "m", Completions: 1}, 0},
+		with(`"service_tier":"auto","speed":"standard","inference_geo":"global"`): {operation.Envelope{Model: "m", Completions: 1}, 0},
+		with(`"service_tier":null,"speed":null,"inference_geo":null`):             {operation.Envelope{Model: "m", Completions: 1}, 0},
+		with(`"service_tier":"standard_only","sp\u0065ed":"fast"`):                {operation.Envelope{Model: "m", Completions: 1, Dearer: []operation.DearerField{{Name: "speed"}}}, 0},
+		with(`"inference_geo":"canary","speed":"Standard"`):                       {operation.Envelope{Model: "m", Completions: 1, Dearer: []operation.DearerField{{Name: "inference_geo"}, {Name: "speed"}}}, 0},
+		with(`"service_tier":"priority","inference_geo":"us"`):                    {operation.Envelope{Model: "m", Completions: 1, Dearer: []operation.DearerField{{Name: "service_tier", Priority: true}, {Name: "inference_geo"}}}, 0},
 	} {
 		r := parsed(t, body)
-		if got := r.Envelope(); got != want.envelope {
+		if got := r.Envelope(); !reflect.DeepEqual(got, want.envelope) {
 			t.Errorf("%s: got %+v, want %+v", body, got, want.envelope)
 		}
 		if got := r.Caps(operation.CapRules{}); got.Largest != want.cap || got.Obeyed != want.cap {
@@ -69,6 +75,12 @@ func TestParseRefusesAmbiguousBodiesAndOtherModels(t *testing.T) {
 		with(`"system":{}`):                                                      "system",
 		with(`"tools":{}`):                                                       "tools",
 		with(`"fallbacks":[{"model":"canary"}]`):                                 "fallbacks",
+		with(`"speed":1`):                                                        "speed",
+		with(`"inference_geo":["us"]`):                                           "inference_geo",
+		with(`"service_tier":{}`):                                                "service_tier",
+		with(`"Speed":"fast"`):                                                   "speed",
+		with(`"speed":"standard","sp\u0065ed":"fast"`):                           "speed",
+		with(`"inference_geo":null,"Inference_Geo":"us"`):                        "inference_geo",
 		with(`"Fallbacks":[{"model":"canary"}]`):                                 "fallbacks",
 		with(`"tools":[{"name":"f"},{"type":"advisor_20260301","name":"advisor","model":"canary"}]`): "tools[1].model",
 	} {
@@ -172,9 +184,9 @@ func TestNoCountIsAboveItsBound(t *testing.T) {
 }
 
 func TestWithoutBodyKeepsEnvelopeAndCaps(t *testing.T) {
-	r := parsed(t, with(`"stream":true,"max_tokens":9`))
+	r := parsed(t, with(`"stream":true,"max_tokens":9,"speed":"fast"`))
 	rest := r.WithoutBody()
-	if rest.Envelope() != r.Envelope() || rest.Caps(operation.CapRules{}) != r.Caps(operation.CapRules{}) || rest.(*request).body != nil {
+	if !reflect.DeepEqual(rest.Envelope(), r.Envelope()) || rest.Caps(operation.CapRules{}) != r.Caps(operation.CapRules{}) || rest.(*request).body != nil {
 		t.Errorf("got %+v, want the same without a body", rest)
 	}
 }

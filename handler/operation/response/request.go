@@ -15,8 +15,8 @@ import (
 type request struct {
 	model     string
 	stream    bool
-	maxOutput int64  // max_output_tokens; 0: none
-	tier      string // service_tier, as in operation.Envelope
+	maxOutput int64 // max_output_tokens; 0: none
+	dearer    []operation.DearerField
 	previous  string
 	unowned   string // the path of the first field that names stored content of unknown owner
 	store     bool
@@ -87,7 +87,7 @@ func (r *request) field(s *jsonscan.Scanner, key []byte) (err error) {
 			err = s.Skip()
 		}
 	case "service_tier":
-		r.tier, err = fields.ServiceTier(s)
+		r.dearer, err = fields.AppendServiceTier(r.dearer, s)
 	case "instructions":
 		_, _, err = fields.String(s, name)
 	case "input":
@@ -163,7 +163,7 @@ func (r *request) tools(s *jsonscan.Scanner) error {
 
 // Envelope implements operation.Request.
 func (r *request) Envelope() operation.Envelope {
-	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1, ServiceTier: r.tier, Stored: operation.Stored{
+	return operation.Envelope{Model: r.model, Stream: r.stream, Completions: 1, Dearer: r.dearer, Stored: operation.Stored{
 		Continues: r.previous, ContinuesField: "previous_response_id", Unowned: r.unowned, Keeps: r.store}}
 }
 

@@ -3,6 +3,8 @@ package response_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,12 +32,12 @@ func TestParseReadsTheEnvelopeAndTheCap(t *testing.T) {
 		`{"input":"hi","service_tier":null}`:       {Completions: 1, Stored: keeps},
 		`{"input":"hi","service_tier":"auto"}`:     {Completions: 1, Stored: keeps},
 		`{"input":"hi","service_tier":"flex"}`:     {Completions: 1, Stored: keeps},
-		`{"input":"hi","service_tier":"priority"}`: {ServiceTier: operation.ServiceTierPriority, Completions: 1, Stored: keeps},
-		`{"input":"hi","service_tier":"canary"}`:   {ServiceTier: operation.ServiceTierOther, Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"priority"}`: {Dearer: []operation.DearerField{{Name: "service_tier", Priority: true}}, Completions: 1, Stored: keeps},
+		`{"input":"hi","service_tier":"canary"}`:   {Dearer: []operation.DearerField{{Name: "service_tier"}}, Completions: 1, Stored: keeps},
 		`{"previous_response_id":"resp_1"}`:        {Completions: 1, Stored: operation.Stored{Continues: "resp_1", ContinuesField: "previous_response_id", Keeps: true}},
 		`{"prompt":{"id":"pmpt_1"}}`:               {Completions: 1, Stored: operation.Stored{ContinuesField: "previous_response_id", Unowned: "prompt", Keeps: true}},
 	} {
-		if got := parse(t, body).Envelope(); got != want {
+		if got := parse(t, body).Envelope(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, want %+v", body, got, want)
 		}
 	}
@@ -46,8 +48,9 @@ func TestParseReadsTheEnvelopeAndTheCap(t *testing.T) {
 
 func TestACompactionHasTheTierOfServiceThatItAsksFor(t *testing.T) {
 	r, err := response.Compact.Parse([]byte(`{"input":"hi","service_tier":"priority"}`))
-	if err != nil || r.Envelope().ServiceTier != operation.ServiceTierPriority {
-		t.Errorf("got %+v and error %v, want the tier %q", r, err, operation.ServiceTierPriority)
+	want := []operation.DearerField{{Name: "service_tier", Priority: true}}
+	if err != nil || !slices.Equal(r.Envelope().Dearer, want) {
+		t.Errorf("got %+v and error %v, want the dearer fields %+v", r, err, want)
 	}
 }
 
