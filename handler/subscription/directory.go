@@ -41,21 +41,24 @@ type Grant struct {
 	Slot KeySlot
 	// Expires is when the key expires; zero: never.
 	Expires time.Time
+
+	// ends is when an override ends, and next is the grant from then on; next is nil if no
+	// override ends while the grant may be used.
+	ends time.Time
+	next *Grant
+}
+
+// at returns the grant that applies at a time. The grant may be nil.
+func (g *Grant) at(now time.Time) *Grant {
+	for g != nil && g.next != nil && !now.Before(g.ends) {
+		g = g.next
+	}
+	return g
 }
 
 // expired reports whether the key has expired.
 func (g *Grant) expired(now time.Time) bool {
 	return !g.Expires.IsZero() && !now.Before(g.Expires)
-}
-
-// freshUntil returns how long a grant is used before its key is looked up again: usually for
-// freshFor after the look-up began, but not past the end of an override.
-func (g *Grant) freshUntil(began time.Time) time.Time {
-	due := began.Add(freshFor)
-	if end := g.Subscription.Overrides.nextEnd(began); !end.IsZero() && end.Before(due) {
-		return end
-	}
-	return due
 }
 
 // A Directory looks keys up in a store. It remembers valid keys and invalid ones. Make one
@@ -115,7 +118,7 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	usable := e.Usable(now, lifetime) && !grant.expired(now)
 	d.mu.Unlock()
 	if usable {
-		return grant, nil
+		return grant.at(now), nil
 	}
 	grant, err := refresh.Wait(ctx)
 	if err != nil && err == ctx.Err() {
@@ -124,12 +127,12 @@ func (d *Directory) Authenticate(ctx context.Context, key string) (*Grant, error
 	return unexpired(grant, err, time.Now())
 }
 
-// unexpired returns the grant, or ErrUnauthorized if its key has expired.
+// unexpired returns the grant that applies now, or ErrUnauthorized if its key has expired.
 func unexpired(grant *Grant, err error, now time.Time) (*Grant, error) {
 	if err == nil && grant.expired(now) {
 		return nil, ErrUnauthorized
 	}
-	return grant, err
+	return grant.at(now), err
 }
 
 // add makes room if needed and adds an empty entry.
@@ -174,7 +177,7 @@ func (d *Directory) refresh(ctx context.Context, hash [sha256.Size]byte, e *entr
 	}
 	switch {
 	case err == nil:
-		e.Keep(grant, began, grant.freshUntil(began))
+		e.Keep(grant, began, began.Add(freshFor))
 	case errors.Is(err, ErrUnauthorized):
 		e.KeepError(ErrUnauthorized, began.Add(freshFor))
 	default:
@@ -208,20 +211,19 @@ func (d *Directory) lookup(ctx context.Context, hash string) (*Grant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subscription %s: %w", s.ID, err)
 	}
-	grant.Slot, grant.Expires = record.Slot, record.Expires
+	for g := grant; g != nil; g = g.next {
+		g.Slot, g.Expires = record.Slot, record.Expires
+	}
 	return grant, nil
 }
 
 // grantOf reads a subscription's tier and groups, and returns the grant of its keys at a
-// time. It returns ErrUnauthorized if a group is suspended.
+// time, with those that follow while it may be used. It returns ErrUnauthorized if a group is
+// suspended.
 func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (*Grant, error) {
 	tier, err := store.Tier(ctx, s.Tier)
 	if err != nil {
 		return nil, missing("tier", s.Tier, err)
-	}
-	effective, err := s.Effective(tier, now)
-	if err != nil {
-		return nil, err
 	}
 	groups, err := GroupChain(ctx, s.Group, store.Group)
 	if err != nil {
@@ -231,6 +233,27 @@ func grantOf(ctx context.Context, store Reader, s Subscription, now time.Time) (
 		if g.Suspended {
 			return nil, ErrUnauthorized
 		}
+	}
+	grant, err := newGrant(s, tier, groups, now)
+	if err != nil {
+		return nil, err
+	}
+	end := s.Overrides.nextEnd(now)
+	for last := grant; !end.IsZero() && end.Before(now.Add(lifetime.Stale)); last = last.next {
+		last.ends = end
+		if last.next, err = newGrant(s, tier, groups, end); err != nil {
+			break // the look-up that follows the end returns the error
+		}
+		end = s.Overrides.nextEnd(end)
+	}
+	return grant, nil
+}
+
+// newGrant returns the grant of a subscription with its tier and groups at a time.
+func newGrant(s Subscription, tier Tier, groups []Group, now time.Time) (*Grant, error) {
+	effective, err := s.Effective(tier, now)
+	if err != nil {
+		return nil, err
 	}
 	limits := ownedLimits(&s, tier, effective, groups, now)
 	if err := checkLimitCount(limits); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"tollgate/handler/limit"
 	"tollgate/handler/subscription"
+	"tollgate/handler/subscription/subscriptiontest"
 )
 
 // change changes the fixture's subscription.
@@ -96,30 +97,40 @@ func TestNoCallIsAdmittedIfTheChainOfGroupsIsInvalid(t *testing.T) {
 	}
 }
 
-// The directory must look the key up again when the override ends, not only when the grant is
-// 30 s old.
+// An override's end takes effect at once, for the first call after a quiet time too, and
+// while the store is down.
 func TestAnOverrideIsNotUsedAfterItEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDirectoryFixture(t)
-		end := time.Now().Add(10 * time.Second)
-		d.change(t, func(s *subscription.Subscription) {
-			s.Overrides = overrides(t, `{"limits":[{"name":"tokens","perMinute":900,"until":"`+end.UTC().Format(time.RFC3339)+`"}]}`)
+	for name, fault := range map[string]error{"store up": nil, "store down": errors.New("down")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDirectoryFixture(t)
+				until := func(after time.Duration) string { return time.Now().Add(after).UTC().Format(time.RFC3339) }
+				tier := subscription.Tier{ID: "silver", Rules: subscriptiontest.Tokens(300)}
+				tier.Limits = append(tier.Limits, subscription.Limit{Name: "calls", Unit: limit.Calls, PerMinute: 5})
+				if _, err := d.store.PutTier(t.Context(), tier); err != nil {
+					t.Fatal(err)
+				}
+				d.change(t, func(s *subscription.Subscription) {
+					s.Tier = "silver"
+					s.Overrides = overrides(t, `{"limits":[{"name":"tokens","perMinute":900,"until":"`+until(10*time.Second)+`"},{"name":"calls","perMinute":50,"until":"`+until(40*time.Second)+`"}]}`)
+				})
+				expect := func(when string, tokens, calls int64) {
+					t.Helper()
+					grant, err := d.Authenticate(t.Context(), d.key)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := grant.Limits; got[0].PerMinute != tokens || got[1].PerMinute != calls {
+						t.Errorf("%s: got %d tokens and %d calls a minute, want %d and %d", when, got[0].PerMinute, got[1].PerMinute, tokens, calls)
+					}
+				}
+				expect("before the first end", 900, 50)
+				d.store.Fail(fault)
+				time.Sleep(10 * time.Second)
+				expect("after the first end", 300, 50)
+				time.Sleep(30 * time.Second)
+				expect("after the second end", 300, 5)
+			})
 		})
-		perMinute := func() int64 {
-			grant, err := d.Authenticate(t.Context(), d.key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return grant.Limits[0].PerMinute
-		}
-		if got := perMinute(); got != 900 {
-			t.Errorf("before the end: got %d tokens a minute, want 900", got)
-		}
-		time.Sleep(10 * time.Second)
-		perMinute()                 // starts the look-up, and gets the old grant
-		time.Sleep(2 * time.Second) // virtual: the look-up ends
-		if got := perMinute(); got != 300 {
-			t.Errorf("after the end: got %d tokens a minute, want the tier's 300", got)
-		}
-	})
+	}
 }
