@@ -137,6 +137,45 @@ func TestAnImportShowsWhatItSets(t *testing.T) {
 	})
 }
 
+func TestAnImportKeepsNamesThatWereSetByHand(t *testing.T) {
+	m := newTerminal(t)
+	m.must("price", "currency", "USD")
+	const above200k = "input_cost_per_token_above_200k_tokens"
+	list := m.file("prices.json", litellmList)
+	for name, c := range map[string]struct {
+		model    string // of the list
+		before   string // in partial
+		accepted bool
+		partial  []string
+		accepts  bool
+		shown    string
+	}{
+		"a complete price":            {"plain", "service_tier,speed", true, []string{"service_tier", "speed"}, true, "keeps service_tier, speed in partial, which the list doesn't have"},
+		"a price with a name of both": {"tiered", above200k + ",speed", true, []string{above200k, "speed"}, true, "keeps speed in partial"},
+		"a new name in the list":      {"tiered", "service_tier", true, []string{above200k, "service_tier"}, false, "leaves out " + above200k + ", service_tier: limits in cost will refuse"},
+		"names that nobody accepted":  {"plain", "service_tier", false, []string{"service_tier"}, false, "leaves out service_tier: limits in cost will refuse"},
+		"a name the list has no more": {"plain", above200k + ",a_fee", true, nil, false, "changed"},
+	} {
+		model := strings.ReplaceAll(name, " ", "-")
+		set := []string{"price", "set", model, "--prompt", "1", "--completion", "2", "--from", "2026-01-01", "--partial", c.before}
+		if c.accepted {
+			set = append(set, "--accept-partial")
+		}
+		m.must(set...)
+		shown := m.must("price", "import", list, "--models", model+"="+c.model, "--yes", "--from", "2026-02-01")
+		if !strings.Contains(shown, c.shown) {
+			t.Errorf("%s: got\n%s\nwant %q in it", name, shown, c.shown)
+		}
+		if got, _ := m.priceOf(model, "2026-02-01"); !slices.Equal(got.Partial, c.partial) || got.AcceptPartial != c.accepts {
+			t.Errorf("%s: got partial %q, accepted %t; want %q, %t", name, got.Partial, got.AcceptPartial, c.partial, c.accepts)
+		}
+		again := m.must("price", "import", list, "--models", model+"="+c.model, "--yes", "--from", "2026-02-01")
+		if !strings.Contains(again, "unchanged") {
+			t.Errorf("%s, imported again: got\n%s\nwant \"unchanged\"", name, again)
+		}
+	}
+}
+
 func TestAnImportOfMoreThanTenfoldSetsNothing(t *testing.T) {
 	m := newTerminal(t)
 	list := m.file("prices.json", litellmList)

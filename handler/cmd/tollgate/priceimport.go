@@ -36,8 +36,9 @@ model it looks for Azure's entry (azure/MODEL, azure_ai/MODEL), then for MODEL i
 Nothing is set if a price differs from the known one by more than tenfold, unless
 --accept-tenfold is given. Prices in an entry other than those of tokens, such as
 one above a number of tokens or for each search, are listed: limits in cost
-refuse calls of such a model, unless --accept-partial is given. Other people
-maintain the list: compare it with what you are billed.`,
+refuse calls of such a model, unless --accept-partial is given. Names in partial
+that were set by hand and aren't prices in the list, such as service_tier, are
+kept. Other people maintain the list: compare it with what you are billed.`,
 		Example: `  tollgate price import model_prices_and_context_window.json --dry-run
   tollgate price import model_prices_and_context_window.json --models gpt-4.1,our-chat=azure/gpt-4.1-mini --yes`,
 		Args: exactArgs("FILE"),
@@ -176,7 +177,7 @@ func (i *priceImporting) planned(model, entry string) plannedPrice {
 	p := &price.Price{Model: model, From: price.Date(i.from), Terms: price.Terms{Rates: found.Rates, Partial: found.Partial, Source: i.source(item.Entry)}}
 	before, known := inEffect(i.known, model, p.From)
 	if known {
-		i.keepDecisions(p, before)
+		item.Notes = append(item.Notes, i.keepDecisions(p, before)...)
 	}
 	if i.acceptPartial && len(p.Partial) > 0 {
 		p.AcceptPartial = true
@@ -205,15 +206,21 @@ func (i *priceImporting) others(names []string) (notes []string) {
 	return notes
 }
 
-// keepDecisions copies from the price before what operators decided: multipliers, and whether
-// to accept a partial price.
-func (i *priceImporting) keepDecisions(p *price.Price, before price.Price) {
+// keepDecisions copies from the price before what operators decided: multipliers, names in
+// partial that no list has, and whether to accept a partial price. It returns notes on the
+// names.
+func (i *priceImporting) keepDecisions(p *price.Price, before price.Price) (notes []string) {
 	p.Multipliers = before.Multipliers
+	if byHand := slices.DeleteFunc(slices.Clone(before.Partial), litellm.IsPrice); len(byHand) > 0 {
+		p.Partial = slices.Sorted(slices.Values(slices.Concat(p.Partial, byHand)))
+		notes = append(notes, "keeps "+strings.Join(byHand, ", ")+" in partial, which the list doesn't have")
+	}
 	known := func(name string) bool { return slices.Contains(before.Partial, name) }
 	p.AcceptPartial = before.AcceptPartial && len(p.Partial) > 0 && !slices.ContainsFunc(p.Partial, func(name string) bool { return !known(name) })
 	if before.From == p.From {
 		p.Version = before.Version
 	}
+	return notes
 }
 
 // source returns where a price is from.

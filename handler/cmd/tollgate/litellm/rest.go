@@ -22,7 +22,7 @@ func (r *reader) rest() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.fields)) {
 		switch {
-		case slices.Contains([]string{promptField, completionField, cachedField, writeField, longWriteField}, name), !isPrice(name), isNothing(r.fields[name]):
+		case slices.Contains([]string{promptField, completionField, cachedField, writeField, longWriteField}, name), !IsPrice(name), isNothing(r.fields[name]):
 		case strings.HasSuffix(name, "_batches"):
 			r.note(name + " is left out: Tollgate serves no batches")
 		case !r.within(name, covered):
@@ -34,8 +34,8 @@ func (r *reader) rest() error {
 	return nil
 }
 
-// isPrice reports whether a field's name is that of a price.
-func isPrice(name string) bool {
+// IsPrice reports whether a field's name is that of a price. Entry.Partial has no others.
+func IsPrice(name string) bool {
 	return slices.ContainsFunc(priceWords, func(word string) bool { return strings.Contains(strings.ToLower(name), word) })
 }
 
