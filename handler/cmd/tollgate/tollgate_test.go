@@ -248,7 +248,7 @@ func TestSurprisingLimitsAreWarnedAbout(t *testing.T) {
 		t.Errorf("a tier without limits: got status %d and %q, want %d and a warning that nothing is limited", status, stderr, exitDone)
 	}
 	_, stderr, status := m.run("tier", "set", "strict", "--create", "--tokens-per-minute", "1000", "--reserve", "full", "--on-store-down", "open", "-q")
-	if status != exitDone || !strings.Contains(stderr, "warning: with onStoreDown open") || !strings.Contains(stderr, "maxCompletionTokens") {
+	if status != exitDone || !strings.Contains(stderr, "warning: onStoreDown open: ") || !strings.Contains(stderr, "maxCompletionTokens") {
 		t.Errorf("onStoreDown open with reserve full: got status %d and %q, want %d and warnings about onStoreDown and maxCompletionTokens", status, stderr, exitDone)
 	}
 }
@@ -286,7 +286,7 @@ func TestBadInputIsReportedAndChangesNothing(t *testing.T) {
 		{exitConflict, []string{`subscription "a" exists already`}, []string{"subscription", "create", "a", "--tier", "standard"}},
 		{exitUsage, []string{`--inherit "speed" is not a value that can be inherited`, "tokens-per-minute"}, []string{"subscription", "set", "a", "--inherit", "speed"}},
 		{exitUsage, []string{"limits.tokens.counterKey has the unknown part {user}"}, []string{"subscription", "set", "a", "--counter-key", "{user}"}},
-		{exitUsage, []string{"would store a header that may hold a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
+		{exitUsage, []string{"would store a header that may contain a secret"}, []string{"tier", "set", "x", "--create", "--tokens-per-minute", "1", "--counter-key", "{header:Authorization}"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "suspend", "b"}},
 		{exitNotFound, []string{`subscription "b" was not found`}, []string{"subscription", "show", "b"}},
 		{exitUsage, []string{`id "it's" is not an id`}, []string{"key", "create", "it's"}},
