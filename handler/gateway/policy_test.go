@@ -244,6 +244,17 @@ func TestTheErrorForACallThatNeverFitsSaysByHowMuch(t *testing.T) {
 	}
 }
 
+func TestTheErrorForACallThatNeverFitsAdvisesOnlyWhatMakesItFit(t *testing.T) {
+	const shorter, fewer = "Send a shorter prompt", "fewer tokens with max_tokens"
+	for unit, want := range map[limit.Unit][2]bool{limit.Tokens: {true, true}, limit.PromptTokens: {true, false}, limit.CompletionTokens: {false, true}} {
+		b := startRules(t, fmt.Sprintf(`{"reserve":"full","limits":[{"name":"small","unit":%q,"perMinute":5}]}`, unit), "", answering(1))
+		response, body := b.post(t, demoPath, with(`"max_tokens":6,`))
+		if got := [2]bool{strings.Contains(body, shorter), strings.Contains(body, fewer)}; response.StatusCode != http.StatusRequestEntityTooLarge || got != want {
+			t.Errorf("a limit in %s: got %d %s, want 413, %q in it: %t, and %q: %t", unit, response.StatusCode, body, shorter, want[0], fewer, want[1])
+		}
+	}
+}
+
 // A quota's message begins as API Management's does, and says when the quota is renewed.
 func TestTheQuotasMessageSaysWhenItIsRenewed(t *testing.T) {
 	b := start(t, subscriptiontest.Limits{TokenQuota: 100, TokenQuotaPeriod: limit.Hourly}, answering(90))

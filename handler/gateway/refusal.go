@@ -72,6 +72,7 @@ func rank(status int) int {
 // among them only if no other refused.
 func (c *call) limitProblem(limits []callLimit, decisions []limit.Decision) *problem {
 	var p *problem
+	var unit limit.Unit // of the limit that p is about
 	shadow := c.hold.reservations != nil
 	for i, d := range decisions {
 		l := &limits[i]
@@ -80,12 +81,12 @@ func (c *call) limitProblem(limits []callLimit, decisions []limit.Decision) *pro
 		}
 		q := decisionProblem(l.Unit, d)
 		if p == nil {
-			p = q
+			p, unit = q, l.Unit
 		} else {
 			wait := max(p.retry, q.retry)
 			if r, s := rank(q.status), rank(p.status); r > s || r == s && q.retry > p.retry {
 				q.details, q.refusedBy = p.details, p.refusedBy
-				p = q
+				p, unit = q, l.Unit
 			}
 			p.retry = wait
 		}
@@ -93,11 +94,21 @@ func (c *call) limitProblem(limits []callLimit, decisions []limit.Decision) *pro
 	}
 	if p.status == http.StatusRequestEntityTooLarge {
 		p.retry = 0 // waiting is useless
-	}
-	if c.request != nil && c.caps().Largest > 0 && c.reservesAll() && p.status == http.StatusRequestEntityTooLarge {
-		p.message += fmt.Sprintf(" Or ask for fewer tokens with %s: they are reserved too.", c.route.operation.Fewer)
+		p.message += c.howToFit(unit)
 	}
 	return p
+}
+
+// howToFit says what would make a call fit a limit of a unit that never has enough for it.
+func (c *call) howToFit(unit limit.Unit) string {
+	help, fewer := wordingOf(unit).tooSmallHelp, c.route.operation.Fewer
+	switch {
+	case unit == limit.CompletionTokens:
+		return fmt.Sprintf(" Ask for fewer tokens with %s.", fewer)
+	case unit == limit.PromptTokens || c.request == nil || c.caps().Largest == 0 || !c.reservesAll():
+		return " " + help
+	}
+	return fmt.Sprintf(" %s Or ask for fewer tokens with %s: they are reserved too.", help, fewer)
 }
 
 // telemetryRefusal returns what telemetry reports of a limit that refused a call.
@@ -171,7 +182,7 @@ func decisionProblem(unit limit.Unit, d limit.Decision) *problem {
 		p.message = fmt.Sprintf("%s is exceeded. It is renewed in %s.", w.quota, spellDuration(seconds))
 	case http.StatusRequestEntityTooLarge:
 		p.code = w.tooSmallCode
-		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has. %s", spellAmount(unit, d.Min), spellAmount(unit, d.Min-d.Max), w.tooSmallHelp)
+		p.message = fmt.Sprintf("The call needs %s, %s more than the limit ever has.", spellAmount(unit, d.Min), spellAmount(unit, d.Min-d.Max))
 	default:
 		p.code = w.limitCode
 		p.message = fmt.Sprintf("%s is exceeded. Try again in %s.", w.limit, plural(int64(seconds/time.Second), "second"))
