@@ -104,12 +104,8 @@ func (r *replica) next() lease.Step {
 	defer r.mu.Unlock()
 	at := r.counter.moment()
 	step := r.agent.Next(at, newSlotID)
-	if step.Action == lease.Rest {
-		r.running = false
-		r.proceed(at)
-	} else {
-		r.deliver()
-	}
+	r.running = step.Action != lease.Rest
+	r.proceed(at) // during an operation, the timer is for calls whose time ends before it
 	return step
 }
 

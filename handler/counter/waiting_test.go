@@ -356,3 +356,28 @@ func TestARaisedLimitServesQueuedCallsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// The read that could grant the call takes longer than the call may wait.
+func TestACallThatDoesNotFitIsRefusedWhenItsTimeEndsDuringAnOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newPerKey()
+		store.slow["a"] = 200 * time.Millisecond
+		other, c := instance(store), instance(store)
+		use(t, other, "a", 10) // a refusal is remembered for 2 s only, as another instance shares the counter
+		time.Sleep(10 * time.Second)
+		use(t, c, "a", 90)
+		time.Sleep(10 * time.Second)
+		patient := hundred
+		patient.MaxWait = 100 * time.Millisecond
+		began := time.Now()
+		r, d, err := c.One(t.Context(), "a", patient, limit.Ask{Amount: 30})
+		if took := time.Since(began); r != nil || err != nil || d.Verdict != limit.RateExceeded || took != patient.MaxWait {
+			t.Errorf("a call that may wait 100ms: got %+v, %v after %v; want it refused after 100ms", d, err, took)
+		}
+		for _, instance := range []*counter.Counter{other, c} {
+			if err := instance.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
