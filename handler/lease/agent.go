@@ -53,13 +53,18 @@ type Step struct {
 	Version Version       // that the stored row must have, or the write fails
 }
 
+// maxDecisions is the number of times that one call of Next decides the queued calls. Once
+// a decision changes nothing, Next rests or reads, so more than a few would be a mistake of
+// this package. Then the driver, who calls Next again, can let go of its lock in between.
+const maxDecisions = 10
+
 // Next returns what to do now: read, send a write, or rest. newID makes random
 // slot ids.
 func (a *Agent) Next(at Moment, newID func() string) Step {
 	a.answerQuestions(at.Time)
 	a.serveFromLease(at.Time)
 	a.Expire(at)
-	for {
+	for range maxDecisions {
 		switch a.choose(at) {
 		case choiceWait:
 			return Step{For: a.Due(at)}
@@ -76,6 +81,7 @@ func (a *Agent) Next(at Moment, newID func() string) Step {
 			return a.send(write)
 		}
 	}
+	return Step{}
 }
 
 // Expire refuses queued calls whose time is over and which don't fit, as far as is

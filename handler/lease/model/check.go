@@ -220,14 +220,15 @@ func (s *state) checkQueue(i, c int) {
 	claims := int64(0)
 	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimed })
 	for place, one := range waits {
-		n, k := one.id, &s.calls[one.id]
+		if p.op == nil && !holdingOf(&p.agent).flying && one.blocked && claims == 0 {
+			s.fail("Q1", "call %d waits for a claim to end, and no call ahead of it has one", one.id)
+		}
 		if claims += one.claim; one.claimedOrBlocked() {
 			continue
 		}
-		over := at.Time.Sub(s.world.time(k.arrivedAt).Add(k.wait))
-		fits := place == first && s.known(i, c)-claims >= s.asks(n, c)
-		if k.wait > 0 && over >= 0 && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.WrongTimes == 0 {
-			s.fail("Q1", "call %d has waited %v longer than it may", n, over)
+		fits := place == first && s.known(i, c)-claims >= s.asks(one.id, c)
+		if s.overdue(one) && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.WrongTimes == 0 {
+			s.fail("Q1", "call %d waits although its time is over", one.id)
 		}
 	}
 	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause || first < 0 {
@@ -245,6 +246,25 @@ func (s *state) checkQueue(i, c int) {
 	}
 	if left := s.known(i, c) - claims; left >= ask && !h.flying {
 		s.fail("Q2", "the first call waits for %d while %d are known to be left", ask, left)
+	}
+}
+
+// checkExpired checks Q1 for an agent whose operation is under way, after Expire: no call
+// waits whose time is over, except the first if it fits, as far as is known, and calls that
+// the operation grants an amount.
+func (s *state) checkExpired(i, c int) {
+	p := &s.instances[i].parts[c]
+	waits := queueOf(&p.agent)
+	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimedOrBlocked() })
+	if view, _ := viewOf(&p.agent); view.Live == 0 || s.world.Trouble.WrongTimes > 0 || s.world.Callers.MinAsk > 0 {
+		return
+	}
+	for place, one := range waits {
+		granted := one.granted > 0 && p.op.action == lease.Send
+		fits := place == first && s.known(i, c) >= s.asks(one.id, c)
+		if s.overdue(one) && !one.claimedOrBlocked() && !granted && !fits {
+			s.fail("Q1", "call %d waits for an operation although its time is over", one.id)
+		}
 	}
 }
 

@@ -66,6 +66,7 @@ var (
 	seen     = fieldOf(agentType, "known", "view")
 	seenVer  = fieldOf(agentType, "known", "version")
 	seenAt   = fieldOf(agentType, "known", "asOf")
+	unusable = fieldOf(agentType, "health", "unusableUntil")
 
 	writeReserved = fieldOf(writeType, "reserved")
 	writeReturned = fieldOf(writeType, "returned")
@@ -114,7 +115,7 @@ func idOf(w *lease.Write) string { return reflect.ValueOf(w).Elem().FieldByIndex
 type entry struct {
 	id                       int64
 	parked, claimed, blocked bool
-	claim                    int64
+	claim, granted           int64
 }
 
 // claimedOrBlocked reports whether nothing has to be decided about the call now.
@@ -126,7 +127,7 @@ func queueOf(a *lease.Agent) (entries []entry) {
 	for i := range all.Len() {
 		c := all.Index(i)
 		is := func(name string) bool { return c.FieldByName(name).Bool() }
-		entries = append(entries, entry{c.FieldByName("id").Int(), is("parked"), is("claimed"), is("blocked"), c.FieldByName("claim").Int()})
+		entries = append(entries, entry{c.FieldByName("id").Int(), is("parked"), is("claimed"), is("blocked"), c.FieldByName("claim").Int(), c.FieldByName("granted").Int()})
 	}
 	return entries
 }
@@ -153,4 +154,10 @@ func viewOf(a *lease.Agent) (lease.View, lease.Version) {
 // again.
 func knownAt(a *lease.Agent) time.Time {
 	return *(*time.Time)(unsafe.Pointer(reflect.ValueOf(a).Elem().FieldByIndex(seenAt).UnsafeAddr())) //nolint:gosec // as in viewOf
+}
+
+// givenUp reports whether an agent doesn't use the store at this uptime, because its writes
+// have failed.
+func givenUp(a *lease.Agent, uptime time.Duration) bool {
+	return uptime < time.Duration(reflect.ValueOf(a).Elem().FieldByIndex(unusable).Int())
 }

@@ -116,13 +116,13 @@ type origin struct {
 // promise.
 func (w *World) Search() Result {
 	first := begin(w)
-	seen := map[uint64]struct{}{first.key(): {}}
-	origins := []origin{{parent: -1}}
-	level, ids := []*state{first}, []int32{0}
-	result := Result{}
+	seen := map[uint64]int32{first.key(): 0} // states by their keys
+	origins := []origin{{parent: -1}}        // of each state
+	level, numbers := []*state{first}, []int32{0}
+	result, graph := Result{}, &moveGraph{}
 	for len(level) > 0 {
 		var next []*state
-		var nextIDs []int32
+		var nextNumbers []int32
 		for i, s := range level {
 			for _, step := range s.steps() {
 				after, done := s.after(step)
@@ -132,33 +132,43 @@ func (w *World) Search() Result {
 				if after.broken == "" {
 					after.check()
 				}
-				if key := after.key(); after.broken == "" {
-					if _, known := seen[key]; known {
+				number := int32(len(origins))
+				if after.broken == "" {
+					key := after.key()
+					known, visited := seen[key]
+					if visited {
+						graph.add(numbers[i], step, known)
 						continue
 					}
-					seen[key] = struct{}{}
+					seen[key] = number
+					graph.add(numbers[i], step, number)
 				}
-				origins = append(origins, origin{ids[i], step})
+				origins = append(origins, origin{numbers[i], step})
 				if after.broken != "" {
 					result.States, result.Violation = len(seen), after.broken
-					result.Path = pathToLast(first, origins)
+					result.Path = pathTo(first, origins)
 					return result
 				}
-				next, nextIDs = append(next, after), append(nextIDs, int32(len(origins)-1))
+				next, nextNumbers = append(next, after), append(nextNumbers, number)
 			}
 			level[i] = nil
 		}
 		if len(next) > 0 {
 			result.Depth++
 		}
-		level, ids = next, nextIDs
+		if result.Depth > maxDepth {
+			result.Violation, result.Path = fmt.Sprintf("Q5: got more than %d steps", maxDepth), pathTo(first, origins)
+			return result
+		}
+		level, numbers = next, nextNumbers
 	}
 	result.States = len(seen)
+	result.checkRest(w, first, origins, graph)
 	return result
 }
 
-// pathToLast returns the steps to the last state found.
-func pathToLast(first *state, origins []origin) []string {
+// pathTo returns the steps to the last of these states.
+func pathTo(first *state, origins []origin) []string {
 	var steps []step
 	for at := int32(len(origins) - 1); at > 0; at = origins[at].parent {
 		steps = append(steps, origins[at].step)

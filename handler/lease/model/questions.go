@@ -18,7 +18,7 @@ type question struct {
 // maxAge is the greatest age of a standing that is answered without asking the store.
 const maxAge = 2 * time.Second
 
-// firstQuestion is above the ids of all calls.
+// firstQuestionID is above the ids of all calls.
 const firstQuestionID = 1 << 20
 
 // inquire asks for the standing of a counter.
@@ -37,7 +37,7 @@ func (s *state) inquire(i, c int) {
 	}
 	if decided {
 		s.questions[len(s.questions)-1].minUsed = 0
-		if age := s.moment(i).Time.Sub(knownAt(a)); age > maxAge && !s.down {
+		if age := s.moment(i).Time.Sub(knownAt(a)); age > maxAge && !s.down && !givenUp(a, s.moment(i).Uptime) {
 			s.fail("S2", "got a standing %v old, want at most %v", age, maxAge)
 		}
 		s.answered(id, reply)

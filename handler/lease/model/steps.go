@@ -112,14 +112,14 @@ func (s *state) stepsOfInstance(i int, add func(bool, kind, int, int, int)) {
 	}
 	for c := range n.parts {
 		op := n.parts[c].op
-		due := n.parts[c].agent.Due(s.moment(i))
+		due := s.due(i, c)
 		tries := !s.down || s.tries < maxTries
 		add(op == nil && tries && due <= 0, proceed, i, c, 0)
 		add(op == nil && tries && due > 0 && due <= longestPause && s.pausing(i, c) > 0, pause, i, c, 0)
 		if op == nil {
 			continue
 		}
-		add(due <= 0, expire, i, c, 0)
+		add(slices.ContainsFunc(queueOf(&n.parts[c].agent), s.overdue), expire, i, c, 0)
 		add(!op.done, complete, i, c, 0)
 		add(!op.done && !s.down && happened.Slow < w.Trouble.Slow, effect, i, c, 0)
 		add(op.done, answer, i, c, 0)
@@ -235,6 +235,7 @@ func (s *state) do(step step) bool {
 	case expire:
 		s.own(i, c).agent.Expire(s.moment(i))
 		s.hear(i, c)
+		s.checkExpired(i, c)
 	case complete:
 		s.effect(i, c)
 		s.answer(i, c)
@@ -275,8 +276,11 @@ func (s *state) proceed(i, c int) bool {
 	p := s.own(i, c)
 	before := p.agent.Clone()
 	next := p.agent.Next(s.moment(i), func() string { return s.freshID(i) })
-	if next.Action != lease.Rest {
+	switch {
+	case next.Action != lease.Rest:
 		p.op = &operation{action: next.Action, write: next.Write, upon: next.Version}
+	case s.due(i, c) <= 0:
+		s.fail("Q5", "an agent rests, and has something to do at once")
 	}
 	if s.world.Wrong == AlertsEarly && next.Action == lease.Send {
 		s.noteAlert(c, int(reflect.ValueOf(next.Write).Elem().FieldByIndex(writeAlert).Int()))

@@ -13,30 +13,31 @@ type Wrong int
 
 // The rules that can be left out.
 const (
-	Right          Wrong = iota // no rule is left out
-	CheckFirst                  // a call is checked against the stored row, and counted when it ends
-	CarryForgets                // a new minute's credit ignores what was leased in the last
-	ReclaimReturns              // a dead instance's lease is given to others
-	DoubtForgotten              // a write without an answer is taken for failed
-	NoTombstone                 // a dead instance leaves no tombstone
-	NoFreeze                    // what a write returns can be spent until the write is answered
-	ReusedID                    // a new instance reuses its predecessor's slot id
-	RefundAnyAge                // refunds of any age are added to the minute's credit
-	WindowBack                  // an instance whose clock is behind sets the minute back
-	NoEpoch                     // a new row can't be told from the deleted one
-	GivenTwice                  // a minute that a wrong clock has given out is given out again when it comes
-	Overtakes                   // a call that fits is served before those that queue
-	WaitsTooLong                // a call waits longer than it may
-	LeftHolds                   // a call whose caller left keeps what it is granted
-	RefusedForGood              // a refusal holds whatever comes back
-	OwedForgotten               // what was admitted without the store is never charged
-	TakesAll                    // without the store, each instance admits all of a limit that it doesn't know
-	NoLastWrite                 // an instance stops without a last write
-	RefusedHolds                // a call that one counter refused keeps what another granted
-	Piecemeal                   // a call holds what one counter grants while it asks the next
-	AlertsEarly                 // an instance gives an alert before its write is applied
-	OldStanding                 // a question is answered by what was known before it was asked
-	NotWoken                    // a joint call doesn't learn that it may take what it waits for
+	Right               Wrong = iota // no rule is left out
+	CheckFirst                       // a call is checked against the stored row, and counted when it ends
+	CarryForgets                     // a new minute's credit ignores what was leased in the last
+	ReclaimReturns                   // a dead instance's lease is given to others
+	DoubtForgotten                   // a write without an answer is taken for failed
+	NoTombstone                      // a dead instance leaves no tombstone
+	NoFreeze                         // what a write returns can be spent until the write is answered
+	ReusedID                         // a new instance reuses its predecessor's slot id
+	RefundAnyAge                     // refunds of any age are added to the minute's credit
+	WindowBack                       // an instance whose clock is behind sets the minute back
+	NoEpoch                          // a new row can't be told from the deleted one
+	GivenTwice                       // a minute that a wrong clock has given out is given out again when it comes
+	Overtakes                        // a call that fits is served before those that queue
+	WaitsTooLong                     // a call waits longer than it may
+	LeftHolds                        // a call whose caller left keeps what it is granted
+	RefusedForGood                   // a refusal holds whatever comes back
+	OwedForgotten                    // what was admitted without the store is never charged
+	TakesAll                         // without the store, each instance admits all of a limit that it doesn't know
+	NoLastWrite                      // an instance stops without a last write
+	RefusedHolds                     // a call that one counter refused keeps what another granted
+	Piecemeal                        // a call holds what one counter grants while it asks the next
+	AlertsEarly                      // an instance gives an alert before its write is applied
+	OldStanding                      // a question is answered by what was known before it was asked
+	NotWoken                         // a joint call doesn't learn that it may take what it waits for
+	DeadlineBehindClaim              // a call's deadline is work to do although it waits for a claim to end
 )
 
 // misread returns a row as an instance reads it that ignores the world's Wrong rule.

@@ -203,6 +203,9 @@ func pairWorlds() []World {
 		base("calls queue at one of two counters", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.MaxWait, w.Limits, w.Callers.Uses = 2, 1, 2, []int64{3}, 1, time.Minute, tier(4, 0), unsettled
 		}),
+		base("a call's time ends behind a claim", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.MaxWait, w.Times, w.Limits = 2, 1, []int64{3}, 1, 4*time.Second, oneMinute, tier(4, 0)
+		}),
 		base("two counters in shadow", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
 		}),
@@ -264,6 +267,9 @@ func Variants() []World {
 		variant("an alert before the write is applied", AlertsEarly, "alerts", func(w *World) { w.Limits.Quota, w.Callers.AlertAt = 4, []int{50} }),
 		variant("a standing from before the question", OldStanding, "S2", func(w *World) {
 			w.Callers.Questions, w.Callers.Uses, w.Times = 1, []int64{2}, oneMinute
+		}),
+		variant("a deadline that counts behind a claim", DeadlineBehindClaim, "Q5", func(w *World) {
+			w.Instances, w.Counters, w.Callers.Calls, w.Callers.Asks, w.Callers.MaxWait, w.Times = 1, 2, 2, []int64{4}, 4*time.Second, oneMinute
 		}),
 		variant("a call that doesn't learn of its claim", NotWoken, "Q4", func(w *World) { w.Instances, w.Counters, w.Callers.Calls = 1, 2, 1 }),
 	}
