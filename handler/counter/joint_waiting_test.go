@@ -179,3 +179,69 @@ func TestACallWhoseTimeEndsBehindAClaimIsDecidedWhenTheClaimEnds(t *testing.T) {
 		})
 	}
 }
+
+// A claim is on a lease, which ends with its minute, even if the call that has it still waits
+// for b, which is slow.
+func TestACallBehindAClaimIsDecidedWhenTheMinuteEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newPerKey()
+		c := instance(store)
+		time.Sleep(59 * time.Second)
+		use(t, c, "a", 40)
+		time.Sleep(500 * time.Millisecond)
+		store.slow["b"] = 500 * time.Millisecond // a read and a write
+		var first sync.WaitGroup
+		first.Go(func() {
+			held, d, err := c.Reserve(t.Context(), parts(hundred, 60, "a", "b"))
+			if err != nil || held == nil {
+				t.Errorf("the call for 60 of a and b: got %+v, %v; want it granted", d, err)
+			}
+			held.Settle([]int64{60, 60})
+		})
+		time.Sleep(10 * time.Millisecond)
+		began := time.Now()
+		r, d, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 30})
+		if took := time.Since(began); err != nil || r == nil || took != 490*time.Millisecond {
+			t.Errorf("the call for 30 of a: got %+v, %v after %v; want it granted when the minute ends, after 490ms", d, err, took)
+		}
+		if r != nil {
+			r.Settle(30)
+		}
+		first.Wait()
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The raise takes what the call for a and b has claimed of a while it waits for b, which is
+// slow.
+func TestACallBehindAClaimIsDecidedWhenARaiseTakesTheClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newPerKey()
+		c := instance(store)
+		open, d, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 40})
+		if err != nil || open == nil {
+			t.Fatalf("a call for 40 of a: got %+v, %v; want it granted", d, err)
+		}
+		store.slow["b"] = 500 * time.Millisecond // a read and a write
+		var first sync.WaitGroup
+		first.Go(func() {
+			if held, d, err := c.Reserve(t.Context(), parts(hundred, 60, "a", "b")); held != nil || err != nil {
+				t.Errorf("the call for 60 of a and b: got %+v, %v; want it refused", d, err)
+			}
+		})
+		synctest.Wait()
+		time.AfterFunc(100*time.Millisecond, func() { open.Raise(100) })
+		began := time.Now()
+		r, d, err := c.One(t.Context(), "a", hundred, limit.Ask{Amount: 30})
+		if took := time.Since(began); r != nil || err != nil || took != 100*time.Millisecond {
+			t.Errorf("the call for 30 of a: got %+v, %v after %v; want it refused after 100ms", d, err, took)
+		}
+		first.Wait()
+		open.Settle(100)
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -21,8 +21,19 @@ type heldLease struct {
 // usable reports whether the lease may be spent at a time. Spending it after its
 // minute would exceed no limit, as it is prepaid, but would spend one minute's amount
 // in another.
-func (h *heldLease) usable(now time.Time) bool {
-	return h.open && h.window >= max(limit.Minute(now), h.latestWindow) && now.Unix() < h.expiry
+func (h *heldLease) usable(now time.Time) bool { return now.Before(h.end()) }
+
+// end returns the time from which the lease may not be spent; zero: it may not be spent
+// now either.
+func (h *heldLease) end() time.Time {
+	if !h.open || h.window < h.latestWindow {
+		return time.Time{}
+	}
+	end, expiry := limit.MinuteStart(h.window+1), time.Unix(h.expiry, 0)
+	if expiry.Before(end) {
+		return expiry
+	}
+	return end
 }
 
 // draw takes up to this much from the lease, and returns how much it took. A

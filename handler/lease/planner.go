@@ -77,11 +77,15 @@ func (p *planner) dueAt() time.Time {
 }
 
 // decideAgainAt returns the time to decide queued calls again: the end of a refusal,
-// which is at the latest the next minute, or the first deadline.
+// which is at the latest the next minute, the first deadline, or the end of the lease if
+// calls have claims on it.
 func (p *planner) decideAgainAt() time.Time {
 	at := p.queue.firstDeadline(false, time.Time{})
 	if p.queue.hasParked() && p.refusal.until.Before(at) {
-		return p.refusal.until
+		at = p.refusal.until
+	}
+	if end := p.holder.lease.end(); p.queue.hasClaims() && end.Before(at) {
+		at = end
 	}
 	return at
 }

@@ -95,6 +95,11 @@ func (q *queue) hasOverdue(sending bool, now time.Time) bool {
 	return slices.ContainsFunc(q.calls, func(c call) bool { return c.overdue(sending, now) })
 }
 
+// hasClaims reports whether a call has a claim.
+func (q *queue) hasClaims() bool {
+	return slices.ContainsFunc(q.calls, func(c call) bool { return c.claimed })
+}
+
 // claims returns the sum of all claims on the lease, and whether all queued calls
 // have one.
 func (q *queue) claims() (sum int64, all bool) {

@@ -42,6 +42,7 @@ func (s *settler) Raise(at Moment, hold Hold, amount int64) (Hold, limit.Standin
 	s.share.adjust(hold, more, at.Time)
 	s.noteExcess(more, at.Time)
 	s.touch(at.Time)
+	s.serveFromLease(at.Time) // to end the claims that the lease no longer has
 	return hold, s.standing(at.Time)
 }
 

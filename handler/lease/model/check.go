@@ -213,31 +213,31 @@ func (s *state) checkQueue(i, c int) {
 	p, at := &s.instances[i].parts[c], s.moment(i)
 	waits := queueOf(&p.agent)
 	due := p.agent.Due(at)
-	if len(waits) == 0 || due <= 0 || s.instances[i].stage == closed || s.instances[i].clockError != 0 {
+	if len(waits) == 0 || due <= 0 || s.instances[i].stage == closed || s.instances[i].clockError != 0 || p.op != nil {
 		return
 	}
-	view, _ := viewOf(&p.agent)
-	claims := int64(0)
+	s.checkOverdue(i, c)
+	h, claims := holdingOf(&p.agent), int64(0)
 	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimed })
-	for place, one := range waits {
-		if p.op == nil && !holdingOf(&p.agent).flying && one.blocked && claims == 0 {
+	for _, one := range waits {
+		if one.blocked && claims == 0 && !h.flying {
 			s.fail("Q1", "call %d waits for a claim to end, and no call ahead of it has one", one.id)
 		}
-		if claims += one.claim; one.claimedOrBlocked() {
-			continue
-		}
-		fits := place == first && s.known(i, c)-claims >= s.asks(one.id, c)
-		if s.overdue(one) && p.op == nil && view.Live > 0 && !fits && s.world.Trouble.WrongTimes == 0 {
-			s.fail("Q1", "call %d waits although its time is over", one.id)
-		}
+		claims += one.claim
 	}
-	if p.op != nil || s.pausing(i, c) > 0 && due <= longestPause || first < 0 {
+	if s.pausing(i, c) > 0 && due <= longestPause {
 		return
 	}
-	if due >= lease.Never && !slices.ContainsFunc(waits, entry.claimedOrBlocked) {
+	if claims > h.left || claims > 0 && !usable(h, at.Time) {
+		s.fail("Q1", "calls have claims of %d on a lease of minute %d that has %d left", claims, s.world.minute(h.window), h.left)
+	}
+	if first < 0 {
+		return
+	}
+	if due >= lease.Never && claims == 0 {
 		s.fail("Q1", "%d calls wait, and their agent rests for ever", len(waits))
 	}
-	h, ask := holdingOf(&p.agent), s.asks(waits[first].id, c)
+	ask := s.asks(waits[first].id, c)
 	if s.world.Callers.MinAsk > 0 {
 		return
 	}
@@ -249,10 +249,10 @@ func (s *state) checkQueue(i, c int) {
 	}
 }
 
-// checkExpired checks Q1 for an agent whose operation is under way, after Expire: no call
-// waits whose time is over, except the first if it fits, as far as is known, and calls that
-// the operation grants an amount.
-func (s *state) checkExpired(i, c int) {
+// checkOverdue checks Q1 while an agent's operation is under way, or it rests: no call waits
+// whose time is over, except calls that the operation grants an amount, and the first that
+// has no claim if it fits beside no claim, as far as is known.
+func (s *state) checkOverdue(i, c int) {
 	p := &s.instances[i].parts[c]
 	waits := queueOf(&p.agent)
 	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimedOrBlocked() })
@@ -260,10 +260,10 @@ func (s *state) checkExpired(i, c int) {
 		return
 	}
 	for place, one := range waits {
-		granted := one.granted > 0 && p.op.action == lease.Send
+		granted := one.granted > 0 && p.op != nil && p.op.action == lease.Send
 		fits := place == first && s.known(i, c) >= s.asks(one.id, c)
 		if s.overdue(one) && !one.claimedOrBlocked() && !granted && !fits {
-			s.fail("Q1", "call %d waits for an operation although its time is over", one.id)
+			s.fail("Q1", "call %d waits although its time is over", one.id)
 		}
 	}
 }

@@ -235,7 +235,7 @@ func (s *state) do(step step) bool {
 	case expire:
 		s.own(i, c).agent.Expire(s.moment(i))
 		s.hear(i, c)
-		s.checkExpired(i, c)
+		s.checkOverdue(i, c)
 	case complete:
 		s.effect(i, c)
 		s.answer(i, c)
