@@ -72,6 +72,9 @@
 //     moment or none, and gives way to calls that came first (JointCall). Otherwise a
 //     refused call would stay charged, another would be refused because of it, or two
 //     calls would wait for each other.
+//   - A call that fits but for another call's claim has no deadline until that claim ends
+//     (call.hasDeadline), which it does with its lease at the latest (planner.decideAgainAt).
+//     Otherwise the agent would decide the call again and again at the same moment.
 //
 // Package model leaves out these rules one at a time, and finds the harm.
 //

@@ -7,7 +7,8 @@
 //
 // Start with World and Search. worlds.go lists the worlds, steps.go the steps from one
 // state to the next, and check.go what must hold in each state: checks named I1 to I7 are
-// of amounts, Q1 to Q4 of queues, S1 and S2 of standings.
+// of amounts, Q1 to Q5 of queues, S1 and S2 of standings. progress.go checks Q5, that agents
+// come to rest.
 package model
 
 import (

@@ -206,6 +206,9 @@ func pairWorlds() []World {
 		base("a call's time ends behind a claim", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.MaxWait, w.Times, w.Limits = 2, 1, []int64{3}, 1, 4*time.Second, oneMinute, tier(4, 0)
 		}),
+		base("a raise takes a claim", func(w *World) {
+			w.Counters, w.Instances, w.Callers.Asks, w.Callers.Raise, w.Times, w.Limits = 2, 1, []int64{1}, 1, oneMoment, tier(4, 0)
+		}),
 		base("two counters in shadow", func(w *World) {
 			w.Counters, w.Instances, w.Callers.Calls, w.Callers.Asks, w.Callers.AskElsewhere, w.Callers.Shadow, w.Times = 2, 1, 3, []int64{3}, 1, true, oneMoment
 		}),
