@@ -109,7 +109,7 @@ func (dec *decider) mustWait() bool {
 // but may queue.
 func (dec *decider) decideFromKnown(c *call, now time.Time) (d limit.Decision, mayQueue bool) {
 	ahead := dec.queue.lineBefore(c.id)
-	d = dec.decideBehind(c.ask, &ahead, now)
+	d = dec.decideBehind(c.ask, 0, &ahead, now)
 	return d, d.Verdict != limit.Granted && dec.mayQueue(c, d, &ahead, now)
 }
 
@@ -153,14 +153,19 @@ func (dec *decider) overdueCalls(sending bool, now time.Time) []prospect {
 	if !dec.queue.hasOverdue(sending, now) {
 		return nil
 	}
-	var ahead line
+	var ahead line  // of calls that don't fit
+	var taken int64 // by calls that fit
 	all := make([]prospect, len(dec.queue.calls))
 	for i := range dec.queue.calls {
 		c := &dec.queue.calls[i]
-		d := dec.decideBehind(c.ask, &ahead, now)
-		if c.overdue(sending, now) && d.Verdict != limit.Granted {
+		d := dec.decideBehind(c.ask, taken, &ahead, now)
+		switch fits := d.Verdict == limit.Granted; {
+		case !fits && c.overdue(sending, now):
 			all[i] = prospect{outlook: doesNotFit, decision: d}
-		} else if !c.claimedOrBlocked() {
+		case c.claimedOrBlocked():
+		case fits:
+			taken += d.Amount
+		default:
 			ahead.add(c, d.Min)
 		}
 	}
@@ -170,16 +175,21 @@ func (dec *decider) overdueCalls(sending bool, now time.Time) []prospect {
 // parkedCalls finds the parked calls that still don't fit: their outlook is
 // doesNotFit.
 func (dec *decider) parkedCalls(now time.Time) []prospect {
-	var ahead line
+	var ahead line  // of calls that don't fit
+	var taken int64 // by calls that fit
 	all := make([]prospect, len(dec.queue.calls))
 	for i := range dec.queue.calls {
 		c := &dec.queue.calls[i]
-		d := dec.decideBehind(c.ask, &ahead, now)
 		if c.claimed {
 			continue
 		}
+		d := dec.decideBehind(c.ask, taken, &ahead, now)
+		if d.Verdict == limit.Granted {
+			taken += d.Amount
+			continue
+		}
 		ahead.add(c, d.Min)
-		if c.parked && d.Verdict != limit.Granted {
+		if c.parked {
 			all[i] = prospect{outlook: doesNotFit, decision: d}
 		}
 	}
@@ -207,7 +217,7 @@ func (dec *decider) decideQueue(draft *Draft, now time.Time) (r ruling, known bo
 		if ahead.calls == 0 {
 			*p = draft.decideUnlessBlocked(c.ask, r.granted, claims, behindBlocked)
 		} else {
-			*p = prospect{outlook: doesNotFit, decision: dec.decideBehind(c.ask, &ahead, now)}
+			*p = prospect{outlook: doesNotFit, decision: dec.decideBehind(c.ask, 0, &ahead, now)}
 		}
 		switch {
 		case p.outlook == blocked:

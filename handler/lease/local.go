@@ -96,10 +96,11 @@ func (a *localState) decideByShare(ask limit.Ask, now time.Time) limit.Decision 
 	return d
 }
 
-// decideBehind decides a call from what is known, behind a line of queued calls: it
-// must wait for them, however little it asks for.
-func (a *localState) decideBehind(ask limit.Ask, ahead *line, now time.Time) limit.Decision {
-	d := a.known.view.Decide(&a.holder, ask, now)
+// decideBehind decides a call from what is known, behind queued calls: those that fit take
+// an amount first, and it must wait for the line of those that don't, however little it asks
+// for.
+func (a *localState) decideBehind(ask limit.Ask, taken int64, ahead *line, now time.Time) limit.Decision {
+	d := a.known.view.decideBeside(&a.holder, ask, taken, now)
 	if ahead.calls > 0 && (d.Verdict == limit.Granted || d.Verdict == limit.RateExceeded) {
 		after, exceeded := a.fitsAfter(ahead.amount+d.Min, now)
 		d.Verdict, d.Amount, d.RetryAfter = exceeded, 0, max(d.RetryAfter, after)

@@ -75,8 +75,13 @@ func unreported(h *Holder, b *limit.Balance) (minute, period int64) {
 
 // Decide decides an Ask from what a holder knows of the counter. It reserves nothing.
 func (v *View) Decide(h *Holder, ask limit.Ask, now time.Time) limit.Decision {
+	return v.decideBeside(h, ask, 0, now)
+}
+
+// decideBeside decides an Ask like Decide, if other calls take an amount first.
+func (v *View) decideBeside(h *Holder, ask limit.Ask, taken int64, now time.Time) limit.Decision {
 	b := v.At(now)
-	d := b.Decide(v.Limits, ask, h.own(now), now)
+	d := b.Decide(v.Limits, ask, h.own(now)-taken, now)
 	d.Standing = v.Standing(h, now)
 	return d
 }
