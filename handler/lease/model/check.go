@@ -250,19 +250,22 @@ func (s *state) checkQueue(i, c int) {
 }
 
 // checkOverdue checks Q1 while an agent's operation is under way, or it rests: no call waits
-// whose time is over, except calls that the operation grants an amount, and the first that
-// has no claim if it fits beside no claim, as far as is known.
+// whose time is over, except calls that the operation grants an amount, and calls without a
+// claim that fit together with those ahead of them beside no claim, as far as is known.
 func (s *state) checkOverdue(i, c int) {
 	p := &s.instances[i].parts[c]
 	waits := queueOf(&p.agent)
-	first := slices.IndexFunc(waits, func(e entry) bool { return !e.claimedOrBlocked() })
 	if view, _ := viewOf(&p.agent); view.Live == 0 || s.world.Trouble.WrongTimes > 0 || s.world.Callers.MinAsk > 0 {
 		return
 	}
-	for place, one := range waits {
+	need := int64(0)
+	for _, one := range waits {
+		if one.claimedOrBlocked() {
+			continue
+		}
+		need += s.asks(one.id, c)
 		granted := one.granted > 0 && p.op != nil && p.op.action == lease.Send
-		fits := place == first && s.known(i, c) >= s.asks(one.id, c)
-		if s.overdue(one) && !one.claimedOrBlocked() && !granted && !fits {
+		if s.overdue(one) && !granted && need > s.known(i, c) {
 			s.fail("Q1", "call %d waits although its time is over", one.id)
 		}
 	}
