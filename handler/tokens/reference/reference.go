@@ -4,6 +4,7 @@ package reference
 
 import (
 	"fmt"
+	"sync"
 	"unicode"
 
 	"github.com/pkoukk/tiktoken-go"
@@ -20,9 +21,13 @@ type Counter struct {
 	class func(rune) int // characters of different classes are never in one piece
 }
 
+// setLoader makes tiktoken-go load the vocabularies that come with the program. It does so
+// once, because the loader is a variable that tiktoken-go doesn't guard.
+var setLoader = sync.OnceFunc(func() { tiktoken.SetBpeLoader(loader.NewOfflineLoader()) })
+
 // OpenAI returns a Counter with one of tiktoken-go's own encodings.
 func OpenAI(name string) (*Counter, error) {
-	tiktoken.SetBpeLoader(loader.NewOfflineLoader())
+	setLoader()
 	stock, err := tiktoken.GetEncoding(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
