@@ -9,7 +9,7 @@ import (
 	"tollgate/handler/upstream"
 )
 
-// loadAfter is how long after the start the vocabularies are loaded. An instance is
+// loadAfter delays the loading of vocabularies after the start. An instance is
 // started for calls that are waiting: loading, which takes up to 30 ms of both cores, would
 // delay them, and most are admitted without a count.
 const loadAfter = 200 * time.Millisecond

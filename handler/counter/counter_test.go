@@ -39,7 +39,7 @@ func TestTwoInstancesShareOneLimit(t *testing.T) {
 	})
 }
 
-// Whatever becomes of operations and answers, the row is charged the sum of what calls
+// However operations and answers are lost or delayed, the row is charged the sum of what calls
 // settled.
 func TestEachTokenIsChargedOnce(t *testing.T) {
 	for seed := range uint64(200) {

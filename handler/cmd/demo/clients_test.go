@@ -48,7 +48,7 @@ var modes = map[string]struct{ withUsage, withoutUsage []string }{
 	"embeddings":  {nil, []string{"plain"}},
 }
 
-// A result is what a client returns to its caller.
+// A result holds the answer or error that a client gave its caller.
 type result struct {
 	Content string
 	Usage   struct {

@@ -55,7 +55,7 @@ kept. Other people maintain the list: compare it with what you are billed.`,
 	return cmd
 }
 
-// A plannedPrice says what an import does about one model.
+// A plannedPrice is the change that an import makes to one model's price, if any.
 type plannedPrice struct {
 	Model  string `json:"model"`
 	Entry  string `json:"entry,omitempty"` // of the list

@@ -109,7 +109,7 @@ func (a *app) editTier(cmd *cobra.Command, id string, rules *ruleFlags, limits *
 	return tier, created, err
 }
 
-// maxEdits is how many times an edit is tried if others keep changing what it reads.
+// maxEdits limits the attempts of an edit while others keep changing what it reads.
 const maxEdits = 5
 
 // retryStale repeats an edit while it was based on an older version.

@@ -83,7 +83,7 @@ func (n *Network) begin() Fate {
 	return Fine
 }
 
-// A Fate says whether an operation is applied, and whether its answer arrives.
+// A Fate determines whether an operation is applied and whether its answer arrives.
 type Fate int
 
 // The fates.
